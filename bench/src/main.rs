@@ -1,0 +1,2 @@
+//! Load generators and reports: figures with the server's CPU seconds.
+fn main() {}

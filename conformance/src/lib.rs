@@ -1,0 +1,1 @@
+//! Scenarios as data: every promise of the protocol, on each of the five ways.

@@ -1,0 +1,1 @@
+//! Publish, manage, health and metrics over HTTP.

@@ -1,0 +1,1 @@
+//! The embedded durable log and the memory log, under one contract.

@@ -1,0 +1,1 @@
+//! Options to configuration to wiring to a running, draining server.

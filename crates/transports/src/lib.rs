@@ -1,0 +1,1 @@
+//! The five ways of reading, and the drivers that carry them over sockets.
