@@ -1,1 +1,0 @@
-//! How a position becomes a delivery.

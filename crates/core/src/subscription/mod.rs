@@ -1,0 +1,279 @@
+//! How a position becomes a delivery: the one reading code behind all five ways.
+//!
+//! A subscriber is a cursor over the log, nothing more. A [`Subscription`] holds a position per channel; [`page`]
+//! brings what lies between the positions and the head, merged into log order, and moves the positions on. Replay,
+//! live delivery, slow readers, resumes and changes of way are all this one call; there is no queue to overflow and no
+//! moment where a replay has to be merged with live events.
+//!
+//! The machine is pure: it reads through a [`Source`], takes the time as an argument, and knows no sockets, no
+//! encodings and no store.
+//!
+//! [`page`]: Subscription::page
+
+use std::sync::Arc;
+
+use crate::channel::ChannelName;
+use crate::cursor::{Cursor, Epoch, Seq, Since};
+use crate::event::{Event, EventType};
+use crate::log::{Budget, LogError, LostReason, Slice};
+use crate::time::Millis;
+
+#[cfg(test)]
+mod model_test;
+
+/// What a subscription reads from.
+pub trait Source {
+    /// The source's handle of a channel.
+    type Channel;
+
+    /// The name behind a handle.
+    fn name(&self, channel: &Self::Channel) -> ChannelName;
+
+    /// Everything up to here is visible: a read up to the head finds all there will ever be.
+    fn head(&self) -> Seq;
+
+    /// The events of `channel` after `after` up to `upto`, as [`crate::log::Log::read`] defines it, but events that are
+    /// not stored may be among them.
+    ///
+    /// # Errors
+    /// [`ReadError::Cold`] if this source would have to wait for a disk.
+    fn read(&self, channel: &Self::Channel, after: Seq, upto: Seq, budget: Budget) -> Result<Slice, ReadError>;
+}
+
+/// Why a page could not be read. Nothing has moved; the same call may be made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// The events are no longer in memory: read again through a source that may wait for the disk.
+    Cold,
+    /// The log cannot be read.
+    Failed(LogError),
+}
+
+/// A reader's place in some channels.
+#[derive(Debug)]
+pub struct Subscription<C> {
+    epoch: Epoch,
+    /// Empty for all types.
+    types: Box<[Option<EventType>]>,
+    lanes: Vec<Lane<C>>,
+    /// Where a subscription without channels stands.
+    base: Seq,
+    /// The head that was to be reached when the replay began, until [`Item::Live`] has told that it is.
+    replay_until: Option<Seq>,
+}
+
+/// A place in one channel.
+#[derive(Debug)]
+struct Lane<C> {
+    channel: C,
+    /// Everything up to here was delivered, or told to be gone.
+    after: Seq,
+    /// The head when the reader came: events that are not stored are for those who were there before.
+    joined: Seq,
+    debt: Debt,
+}
+
+/// What the first read of a lane has to make of events that are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Debt {
+    /// The reader stood at a position: losing events after it is a gap.
+    None,
+    /// The reader asked for what is kept: what is not kept was never asked for.
+    Fresh,
+    /// The reader's position was in another log: that is a gap even if nothing is kept or lost here.
+    Reset,
+}
+
+/// Where a lane begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At a position that the reader named.
+    Since(Since),
+    /// At a position looked up for the reader, such as before the newest ten events.
+    Found(Seq),
+}
+
+/// A run of objects for one reader.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The objects, in order.
+    pub items: Vec<Item>,
+    /// Whether the reader now stands at the head that was visible when the read began. If not, read on.
+    pub caught_up: bool,
+}
+
+/// One object of a page.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// Events after the reader's position are gone.
+    Gap {
+        /// From this channel.
+        channel: ChannelName,
+        /// Why.
+        reason: LostReason,
+        /// After this position everything is kept.
+        cursor: Cursor,
+    },
+    /// An event.
+    Event(Arc<Event>),
+    /// The replay has reached what was the head when it began.
+    Live {
+        /// That head.
+        cursor: Cursor,
+    },
+}
+
+impl<C> Subscription<C> {
+    /// A subscription without channels at `head`.
+    #[must_use]
+    pub fn new(epoch: Epoch, types: Vec<Option<EventType>>, head: Seq) -> Self {
+        Self { epoch, types: types.into(), lanes: Vec::new(), base: head, replay_until: Some(head) }
+    }
+
+    /// Reads `channel` too. `head` is the visible head after the reader was registered with the channel: whatever comes
+    /// later wakes it.
+    ///
+    /// A position before those of other channels is allowed: the older events then come first, out of the log's order
+    /// as a whole but in order within the channel, and another [`Item::Live`] tells when all is level.
+    pub fn add(&mut self, channel: C, begin: Begin, head: Seq) {
+        let (after, debt) = match begin {
+            Begin::Found(seq) => (seq, Debt::Fresh),
+            Begin::Since(Since::Start) => (Seq::ZERO, Debt::Fresh),
+            Begin::Since(Since::Now) => (head, Debt::None),
+            Begin::Since(Since::At(cursor)) if cursor.epoch != self.epoch || cursor.seq > head => {
+                (Seq::ZERO, Debt::Reset)
+            }
+            Begin::Since(Since::At(cursor)) => (cursor.seq, Debt::None),
+        };
+        self.lanes.push(Lane { channel, after, joined: head, debt });
+        self.replay_until = Some(head);
+    }
+
+    /// Stops reading the channels for which `gone` is true, and gives back their handles.
+    pub fn remove(&mut self, mut gone: impl FnMut(&C) -> bool) -> Vec<C> {
+        self.base = self.position();
+        let (removed, kept) = std::mem::take(&mut self.lanes).into_iter().partition(|lane| gone(&lane.channel));
+        self.lanes = kept;
+        let removed: Vec<Lane<C>> = removed;
+        removed.into_iter().map(|lane| lane.channel).collect()
+    }
+
+    /// The channels, in the order in which they were added.
+    pub fn channels(&self) -> impl Iterator<Item = &C> {
+        self.lanes.iter().map(|lane| &lane.channel)
+    }
+
+    /// The channels with the positions up to which each was read.
+    pub fn positions(&self) -> impl Iterator<Item = (&C, Seq)> {
+        self.lanes.iter().map(|lane| (&lane.channel, lane.after))
+    }
+
+    /// The position from which a resume loses nothing.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.epoch, self.position())
+    }
+
+    fn position(&self) -> Seq {
+        self.lanes.iter().map(|lane| lane.after).min().unwrap_or(self.base)
+    }
+
+    /// Brings the next objects and moves the positions past them.
+    ///
+    /// An empty page that is not caught up is possible (everything was filtered out): read on.
+    ///
+    /// # Errors
+    /// Nothing moved; see [`ReadError`].
+    pub fn page<S>(&mut self, source: &S, budget: Budget, now: Millis) -> Result<Page, ReadError>
+    where
+        S: Source<Channel = C>,
+    {
+        // The head is taken before any channel is read: what becomes visible meanwhile is left to the next page in
+        // every channel alike, so that no later event of one channel overtakes an earlier one of another.
+        let upto = source.head();
+        let slices = self.read_lanes(source, upto, budget)?;
+        let mut page = Page::default();
+        let mut events = Vec::new();
+        // Beyond the end of a slice that was cut there may be events that belong before those of other channels.
+        let mut level = upto;
+        for (lane, slice) in self.lanes.iter_mut().zip(slices) {
+            page.items.extend(lane.gap(source, self.epoch, &slice));
+            if !slice.complete {
+                let end = slice.events.last().map_or(lane.after, |event| event.id.seq);
+                level = level.min(end);
+            }
+            let wanted = slice.events.into_iter().filter(|event| {
+                wants(&self.types, event) && !event.is_expired(now) && (event.stored || event.id.seq > lane.joined)
+            });
+            events.extend(wanted);
+        }
+        if self.lanes.len() > 1 {
+            events.sort_unstable_by_key(|event| event.id.seq);
+        }
+        let level = cut(&mut events, level, budget);
+        page.items.extend(events.into_iter().map(Item::Event));
+        for lane in &mut self.lanes {
+            lane.after = lane.after.max(level);
+        }
+        page.caught_up = level == upto;
+        page.items.extend(self.live());
+        Ok(page)
+    }
+
+    fn read_lanes<S>(&self, source: &S, upto: Seq, budget: Budget) -> Result<Vec<Slice>, ReadError>
+    where
+        S: Source<Channel = C>,
+    {
+        // With many channels each may bring only its share, or most of what is read would be thrown away by the cut.
+        let share = self.lanes.len().max(1);
+        let budget = Budget { events: (budget.events / share).max(8), bytes: (budget.bytes / share).max(16 << 10) };
+        self.lanes.iter().map(|lane| source.read(&lane.channel, lane.after, upto, budget)).collect()
+    }
+
+    fn live(&mut self) -> Option<Item> {
+        let until = self.replay_until?;
+        (self.position() >= until).then(|| {
+            self.replay_until = None;
+            Item::Live { cursor: Cursor::new(self.epoch, until) }
+        })
+    }
+}
+
+impl<C> Lane<C> {
+    /// Moves past what is gone, and tells it if it was owed to the reader.
+    fn gap<S>(&mut self, source: &S, epoch: Epoch, slice: &Slice) -> Option<Item>
+    where
+        S: Source<Channel = C>,
+    {
+        let debt = std::mem::replace(&mut self.debt, Debt::None);
+        let through = slice.lost.map(|lost| lost.through);
+        self.after = self.after.max(through.unwrap_or(Seq::ZERO));
+        let reason = match debt {
+            Debt::None => slice.lost?.reason,
+            Debt::Fresh => return None,
+            Debt::Reset => LostReason::Reset,
+        };
+        Some(Item::Gap { channel: source.name(&self.channel), reason, cursor: Cursor::new(epoch, self.after) })
+    }
+}
+
+fn wants(types: &[Option<EventType>], event: &Event) -> bool {
+    types.is_empty() || types.contains(&event.kind)
+}
+
+/// Leaves in `events` what is at or before `level` and within the budget; returns how far that reaches.
+fn cut(events: &mut Vec<Arc<Event>>, level: Seq, budget: Budget) -> Seq {
+    events.truncate(events.partition_point(|event| event.id.seq <= level));
+    let mut bytes = 0_usize;
+    let fits = events.iter().take(budget.events.max(1)).take_while(|event| {
+        let first = bytes == 0;
+        bytes = bytes.saturating_add(event.payload.bytes.len().max(1));
+        first || bytes <= budget.bytes
+    });
+    let count = fits.count();
+    if count == events.len() {
+        return level;
+    }
+    events.truncate(count);
+    events.last().map_or(level, |event| event.id.seq)
+}
