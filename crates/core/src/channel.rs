@@ -136,6 +136,12 @@ impl ChannelPattern {
         Ok(Self(text.into()))
     }
 
+    /// The pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the pattern covers `name`.
     #[must_use]
     pub fn matches(&self, name: &ChannelName) -> bool {
@@ -151,11 +157,11 @@ impl ChannelPattern {
         }
         segments.next().is_none()
     }
+}
 
-    /// The pattern as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+impl fmt::Display for ChannelPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -82,7 +82,7 @@ impl Model {
 
     fn trim(&mut self, channel: usize, count: usize) {
         let count = count.min(self.kept[channel].len());
-        let stored = self.kept[channel].drain(..count).filter(|event| event.stored).next_back();
+        let stored = self.kept[channel].drain(..count).rfind(|event| event.stored);
         if let Some(last) = stored {
             self.lost[channel] = Some(Lost { through: last.id.seq, reason: LostReason::Expired });
         }

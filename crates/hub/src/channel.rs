@@ -1,0 +1,177 @@
+//! One channel in memory: its ring of recent events and its readers.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bongsu_core::cursor::Seq;
+use bongsu_core::log::{Budget, ChannelState, Lost, Slice};
+use bongsu_core::read::Way;
+use bongsu_core::{ChannelName, Event};
+use slab::Slab;
+
+use crate::reader::Wake;
+
+/// A channel that somebody reads, or that has recent events. It can be dropped and made anew from the log at any time
+/// when nobody reads it.
+pub(crate) struct Channel {
+    pub(crate) name: ChannelName,
+    /// The newest sequence number that concerns this channel, so that a reader can see without a lock that there is
+    /// nothing for it. Written by the sequencer before the head moves.
+    last: AtomicU64,
+    ring: Mutex<Ring>,
+    readers: Mutex<Slab<Arc<dyn Wake>>>,
+    counts: [AtomicU32; Way::ALL.len()],
+}
+
+/// The newest events of a channel. Written by the sequencer only.
+struct Ring {
+    /// In order; every stored event after `floor` is here.
+    events: VecDeque<Arc<Event>>,
+    /// The newest stored event that is not in the ring; what a reader needs from before it is in the log.
+    floor: Seq,
+    lost: Option<Lost>,
+}
+
+/// How many connections read a channel, per way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subscribers([u32; Way::ALL.len()]);
+
+impl Subscribers {
+    /// By one way.
+    #[must_use]
+    pub fn by(&self, way: Way) -> u32 {
+        self.0[way as usize]
+    }
+
+    /// By all ways.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.0.iter().sum()
+    }
+}
+
+/// The ring does not reach back far enough.
+pub(crate) struct BelowRing;
+
+impl Channel {
+    /// The channel as the log knows it, with an empty ring.
+    pub(crate) fn new(name: ChannelName, state: ChannelState) -> Self {
+        let lost = state.lost.map_or(Seq::ZERO, |lost| lost.through);
+        Self {
+            name,
+            last: AtomicU64::new(state.last_seq.max(lost).0),
+            ring: Mutex::new(Ring { events: VecDeque::new(), floor: state.last_seq, lost: state.lost }),
+            readers: Mutex::default(),
+            counts: Default::default(),
+        }
+    }
+
+    /// Puts a new event into the ring. The sequencer calls this in order.
+    pub(crate) fn push(&self, event: Arc<Event>) {
+        let seq = event.id.seq;
+        self.lock_ring().events.push_back(event);
+        self.last.fetch_max(seq.0, Ordering::Release);
+    }
+
+    /// Notes that everything up to `lost.through` is gone; returns how many events and bytes the ring gave up.
+    pub(crate) fn lose(&self, lost: Lost) -> (usize, usize) {
+        let mut ring = self.lock_ring();
+        ring.lost = Some(ring.lost.filter(|before| before.through > lost.through).unwrap_or(lost));
+        ring.floor = ring.floor.max(lost.through);
+        let gone = ring.events.partition_point(|event| event.id.seq <= lost.through);
+        let bytes = ring.events.drain(..gone).map(|event| event.bytes_in_memory()).sum();
+        drop(ring);
+        self.last.fetch_max(lost.through.0, Ordering::Release);
+        (gone, bytes)
+    }
+
+    /// Gives up the ring's events up to `through`; returns their number and bytes.
+    pub(crate) fn evict(&self, through: Seq) -> (usize, usize) {
+        let mut ring = self.lock_ring();
+        let gone = ring.events.partition_point(|event| event.id.seq <= through);
+        let mut bytes = 0;
+        for _ in 0..gone {
+            let Some(event) = ring.events.pop_front() else { break };
+            bytes += event.bytes_in_memory();
+            if event.stored {
+                ring.floor = ring.floor.max(event.id.seq);
+            }
+        }
+        if ring.events.is_empty() {
+            ring.events.shrink_to_fit();
+        }
+        (gone, bytes)
+    }
+
+    /// Whether the ring still holds the event `seq`.
+    pub(crate) fn holds(&self, seq: Seq) -> bool {
+        self.lock_ring().events.front().is_some_and(|first| first.id.seq <= seq)
+    }
+
+    /// Reads from the ring; see [`bongsu_core::subscription::Source::read`].
+    pub(crate) fn read(&self, after: Seq, upto: Seq, budget: Budget) -> Result<Slice, BelowRing> {
+        // Nothing that concerns this channel came after the reader's position.
+        if self.last.load(Ordering::Acquire) <= after.0 {
+            return Ok(Slice { complete: true, ..Slice::default() });
+        }
+        let ring = self.lock_ring();
+        let lost = ring.lost.filter(|lost| lost.through > after);
+        let start = lost.map_or(after, |lost| lost.through);
+        if start < ring.floor {
+            return Err(BelowRing);
+        }
+        let first = ring.events.partition_point(|event| event.id.seq <= start);
+        let mut bytes = 0;
+        let mut slice = Slice { lost, complete: true, events: Vec::new() };
+        for event in ring.events.range(first..).take_while(|event| event.id.seq <= upto) {
+            bytes += event.payload.bytes.len();
+            let full = slice.events.len() >= budget.events || bytes > budget.bytes;
+            if full && !slice.events.is_empty() {
+                slice.complete = false;
+                break;
+            }
+            slice.events.push(event.clone());
+        }
+        Ok(slice)
+    }
+
+    /// Adds a reader; the key takes it out again.
+    pub(crate) fn join(&self, way: Way, wake: Arc<dyn Wake>) -> usize {
+        self.counts[way as usize].fetch_add(1, Ordering::Relaxed);
+        self.lock_readers().insert(wake)
+    }
+
+    /// Takes a reader out.
+    pub(crate) fn leave(&self, way: Way, key: usize) {
+        self.counts[way as usize].fetch_sub(1, Ordering::Relaxed);
+        self.lock_readers().try_remove(key);
+    }
+
+    /// Tells every reader that there is something to read.
+    pub(crate) fn wake_readers(&self) {
+        for (_, wake) in &*self.lock_readers() {
+            wake.wake();
+        }
+    }
+
+    /// Who reads.
+    pub(crate) fn subscribers(&self) -> Subscribers {
+        Subscribers(std::array::from_fn(|way| self.counts[way].load(Ordering::Relaxed)))
+    }
+
+    /// Whether the channel can be dropped from memory.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock_readers().is_empty() && self.lock_ring().events.is_empty()
+    }
+
+    // A panic while one of these locks is held would be a bug in a few lines that only move references about; what they
+    // guard is whole at every step, so going on is right.
+    fn lock_ring(&self) -> std::sync::MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_readers(&self) -> std::sync::MutexGuard<'_, Slab<Arc<dyn Wake>>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,177 @@
+//! One reader: a subscription with its seats in the channels.
+
+use std::sync::Arc;
+
+use bongsu_core::cursor::{Cursor, Seq, Since};
+use bongsu_core::event::EventType;
+use bongsu_core::log::Budget;
+use bongsu_core::read::{From, Way};
+use bongsu_core::subscription::{Begin, Item, Page, ReadError, Subscription};
+use bongsu_core::{ChannelName, Problem};
+
+use crate::Shared;
+use crate::channel::Channel;
+use crate::sequencer::log_problem;
+use crate::source::{Cold, Warm};
+
+/// How a reader is told that there may be something to read.
+///
+/// Called by the sequencer, often, also when there is nothing new for the reader; it must be quick and must not block.
+pub trait Wake: Send + Sync {
+    /// Read again, soon.
+    fn wake(&self);
+}
+
+/// A reader of some channels at a position. Dropping it takes it out of its channels.
+pub struct Reader {
+    shared: Arc<Shared>,
+    subscription: Subscription<Seat>,
+    way: Way,
+    wake: Arc<dyn Wake>,
+}
+
+/// A reader's place in a channel's list of readers.
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    channel: Arc<Channel>,
+    way: Way,
+    key: usize,
+}
+
+impl Seat {
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.channel.leave(self.way, self.key);
+        self.shared.registry.forget_idle(&self.channel.name);
+    }
+}
+
+impl Reader {
+    pub(crate) fn open(
+        shared: Arc<Shared>,
+        way: Way,
+        channels: &[ChannelName],
+        from: From,
+        types: Vec<Option<EventType>>,
+        wake: Arc<dyn Wake>,
+    ) -> Result<Self, Problem> {
+        let subscription = Subscription::new(shared.log.epoch(), types, shared.head());
+        let mut reader = Self { shared, subscription, way, wake };
+        reader.add(channels, from)?;
+        Ok(reader)
+    }
+
+    /// Reads more channels. Those that are read already are left as they are. Returns the position from which the reader
+    /// goes on. Finding the newest events may read from the disk.
+    ///
+    /// # Errors
+    /// The log cannot be read; then none is added.
+    pub fn add(&mut self, channels: &[ChannelName], from: From) -> Result<Cursor, Problem> {
+        let mut seats = Vec::with_capacity(channels.len());
+        for name in channels {
+            if !self.reads(name) {
+                seats.push(self.seat(name));
+            }
+        }
+        // Every seat is taken before the head is read: what becomes visible later wakes this reader.
+        let head = self.shared.head();
+        let mut begins = Vec::with_capacity(seats.len());
+        for seat in &seats {
+            begins.push(self.begin(seat, from, head)?);
+        }
+        for (seat, begin) in seats.into_iter().zip(begins) {
+            self.subscription.add(seat, begin, head);
+        }
+        Ok(self.subscription.cursor())
+    }
+
+    fn seat(&self, name: &ChannelName) -> Seat {
+        let (channel, key) = self.shared.registry.join(name, &*self.shared.log, self.way, self.wake.clone());
+        Seat { shared: self.shared.clone(), channel, way: self.way, key }
+    }
+
+    fn begin(&self, seat: &Seat, from: From, head: Seq) -> Result<Begin, Problem> {
+        Ok(match from {
+            From::Since(since) => Begin::Since(since),
+            From::Unsaid => Begin::Since(Since::Now),
+            From::Last(count) => {
+                let seq = self.shared.log.seek_last(&seat.channel.name, count, head);
+                Begin::Found(seq.map_err(|error| log_problem(&error))?)
+            }
+        })
+    }
+
+    /// Stops reading `channels`; those that are not read are passed over.
+    pub fn remove(&mut self, channels: &[ChannelName]) {
+        drop(self.subscription.remove(|seat| channels.contains(&seat.channel.name)));
+    }
+
+    /// Whether the reader reads `channel`.
+    #[must_use]
+    pub fn reads(&self, channel: &ChannelName) -> bool {
+        self.subscription.channels().any(|seat| seat.channel.name == *channel)
+    }
+
+    /// The channels.
+    pub fn channels(&self) -> impl Iterator<Item = &ChannelName> {
+        self.subscription.channels().map(|seat| &seat.channel.name)
+    }
+
+    /// The position from which a resume loses nothing.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.subscription.cursor()
+    }
+
+    /// How many events lie between the reader and the head. Reads from the disk.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn behind(&self) -> Result<u64, Problem> {
+        let head = self.shared.head();
+        let mut events = 0;
+        for (seat, after) in self.subscription.positions() {
+            if after < head {
+                let count = self.shared.log.count(&seat.channel.name, after, head);
+                events += count.map_err(|error| log_problem(&error))?;
+            }
+        }
+        Ok(events)
+    }
+
+    /// The next objects, from memory; never waits.
+    ///
+    /// # Errors
+    /// [`ReadError::Cold`]: call [`Reader::page_cold`] where waiting for a disk is allowed. Nothing has moved.
+    pub fn page(&mut self, budget: Budget) -> Result<Page, ReadError> {
+        let now = self.shared.clock.now();
+        let page = self.subscription.page(&Warm(&self.shared), budget, now);
+        self.count_gaps(page)
+    }
+
+    /// The next objects, from memory or the log; may wait for the disk.
+    ///
+    /// # Errors
+    /// The log cannot be read. Nothing has moved.
+    pub fn page_cold(&mut self, budget: Budget) -> Result<Page, Problem> {
+        let now = self.shared.clock.now();
+        let page = self.subscription.page(&Cold(&self.shared), budget, now);
+        self.count_gaps(page).map_err(|error| match error {
+            ReadError::Failed(error) => log_problem(&error),
+            ReadError::Cold => unreachable!("the cold source never asks for a colder one"),
+        })
+    }
+
+    fn count_gaps(&self, page: Result<Page, ReadError>) -> Result<Page, ReadError> {
+        if let Ok(page) = &page {
+            let gaps = page.items.iter().filter(|item| matches!(item, Item::Gap { .. })).count();
+            self.shared.figures.gaps.add(gaps as u64);
+        }
+        page
+    }
+}
