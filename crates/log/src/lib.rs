@@ -1,1 +1,13 @@
 //! The embedded durable log and the memory log, under one contract.
+//!
+//! Both implement [`bongsu_core::log::Log`]; `tests/contract.rs` holds both to it. What they share, the numbering, the
+//! idempotency window and the trims, is one pure ledger; they differ in where events are kept.
+//!
+//! This crate knows files and bytes on disk. It knows no readers, no HTTP, no JSON and no clock.
+
+mod config;
+mod ledger;
+mod memory;
+
+pub use config::{EVENT_OVERHEAD_BYTES, LogConfig};
+pub use memory::MemoryLog;
