@@ -1,0 +1,271 @@
+//! Scenarios as data: the files, what they may say, and the trials they become.
+//!
+//! A scenario is run once for each way, pair of ways, HTTP version and case it names; each such run
+//! is a [`Trial`] with a name of its own. Knows the shape of a scenario, not what its steps do.
+
+use crate::error::{Failure, Result};
+use crate::server::Setup;
+use crate::way::{Http, Way};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Seconds a trial may take unless its scenario says otherwise.
+const TIMEOUT_S: u64 = 40;
+
+/// A file of scenarios: one theme.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// Server configuration of all scenarios that have none of their own.
+    #[serde(default)]
+    config: String,
+    /// Arguments of `serve`, likewise.
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    scenario: Vec<Scenario>,
+}
+
+/// One scenario.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows; unique within its file.
+    pub name: String,
+    /// The promise it guards: `§` and section of the protocol page, a colon, the words.
+    pub promise: String,
+    /// The ways it runs on; empty for a scenario that reads on none (or says so step by step).
+    #[serde(default = "all_ways")]
+    pub ways: Vec<Way>,
+    /// Runs for each pair of ways: `${way}` then `${other}`.
+    #[serde(default)]
+    pub pairs: bool,
+    /// The HTTP versions it runs on; a WebSocket runs on HTTP/1.1 only.
+    #[serde(default = "only_h1")]
+    pub http: Vec<Http>,
+    /// Server configuration in place of the file's.
+    pub config: Option<String>,
+    /// Arguments of `serve` in place of the file's.
+    pub args: Option<Vec<String>>,
+    /// Runs on a server of its own: it restarts it, or counts what others would disturb.
+    #[serde(default)]
+    pub own_server: bool,
+    /// Seconds after which the trial has failed.
+    #[serde(default = "default_timeout")]
+    pub timeout_s: u64,
+    /// Values for `${…}`, one trial per case, each with a `name`.
+    #[serde(default)]
+    pub cases: Vec<Map<String, Value>>,
+    /// What is done.
+    pub steps: Vec<Value>,
+}
+
+fn all_ways() -> Vec<Way> {
+    Way::ALL.to_vec()
+}
+
+fn only_h1() -> Vec<Http> {
+    vec![Http::H1]
+}
+
+fn default_timeout() -> u64 {
+    TIMEOUT_S
+}
+
+/// One run of a scenario.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Unique name: `theme::scenario::case::way`.
+    pub name: String,
+    /// What is run.
+    pub scenario: Arc<Scenario>,
+    /// The server it wants.
+    pub setup: Setup,
+    /// `${way}`.
+    pub way: Option<Way>,
+    /// `${other}`.
+    pub other: Option<Way>,
+    /// HTTP version of readers and requests.
+    pub http: Http,
+    /// The values of the case.
+    pub case: Map<String, Value>,
+}
+
+/// Loads every `*.toml` of a folder; the file's name is the theme.
+pub fn load(dir: &Path) -> Result<Vec<Trial>> {
+    let mut paths: Vec<_> = std::fs::read_dir(dir)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    paths.sort();
+    let mut trials = Vec::new();
+    for path in paths {
+        let theme = path.file_stem().unwrap_or_default().to_string_lossy();
+        let text = std::fs::read_to_string(&path)?;
+        trials.extend(parse(&theme, &text)?);
+    }
+    Ok(trials)
+}
+
+/// The trials of one file.
+pub fn parse(theme: &str, text: &str) -> Result<Vec<Trial>> {
+    let file: File = toml::from_str(text).map_err(|e| Failure::wrong(format!("{theme}.toml: {e}")))?;
+    let mut trials: Vec<Trial> = Vec::new();
+    for mut scenario in file.scenario {
+        let config = scenario.config.take().unwrap_or_else(|| file.config.clone());
+        let args = scenario.args.take().unwrap_or_else(|| file.args.clone());
+        check(&scenario).map_err(|f| f.within(&format!("{theme}: {}", scenario.name)))?;
+        expand(theme, scenario, &Setup { config, args }, &mut trials);
+    }
+    let mut names: Vec<&str> = trials.iter().map(|t| t.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Failure::wrong(format!("two trials named {}", pair[0]))),
+        None => Ok(trials),
+    }
+}
+
+/// What the types alone do not say.
+fn check(scenario: &Scenario) -> Result<()> {
+    let section = scenario.promise.strip_prefix('§').and_then(|p| p.split_once(": "));
+    if !section.is_some_and(|(n, words)| n.starts_with(|c: char| c.is_ascii_digit()) && !words.is_empty()) {
+        return Err(Failure::wrong("`promise` is `§<section>: <words>`"));
+    }
+    if scenario.pairs && scenario.ways.len() < 2 {
+        return Err(Failure::wrong("`pairs` needs ways to pair"));
+    }
+    if scenario.cases.iter().any(|c| !c.get("name").is_some_and(Value::is_string)) {
+        return Err(Failure::wrong("every case needs a `name`"));
+    }
+    scenario.steps.iter().try_for_each(check_step)
+}
+
+fn check_step(step: &Value) -> Result<()> {
+    crate::run::verb(step)?;
+    match step.get("steps").and_then(Value::as_array) {
+        Some(inner) => inner.iter().try_for_each(check_step),
+        None => Ok(()),
+    }
+}
+
+fn expand(theme: &str, scenario: Scenario, setup: &Setup, trials: &mut Vec<Trial>) {
+    let scenario = Arc::new(scenario);
+    let cases = match scenario.cases.as_slice() {
+        [] => vec![Map::new()],
+        cases => cases.to_vec(),
+    };
+    for case in cases {
+        for (way, other) in ways(&scenario) {
+            for http in &scenario.http {
+                let on_websocket = [way, other].contains(&Some(Way::Websocket));
+                if *http == Http::H2 && on_websocket {
+                    continue;
+                }
+                trials.push(Trial {
+                    name: trial_name(theme, &scenario.name, &case, way, other, *http),
+                    scenario: Arc::clone(&scenario),
+                    setup: setup.clone(),
+                    way,
+                    other,
+                    http: *http,
+                    case: case.clone(),
+                });
+            }
+        }
+    }
+}
+
+fn ways(scenario: &Scenario) -> Vec<(Option<Way>, Option<Way>)> {
+    let all = &scenario.ways;
+    match (all.as_slice(), scenario.pairs) {
+        ([], _) => vec![(None, None)],
+        (_, false) => all.iter().map(|w| (Some(*w), None)).collect(),
+        (_, true) => all.iter().flat_map(|a| all.iter().map(|b| (Some(*a), Some(*b)))).collect(),
+    }
+}
+
+fn trial_name(
+    theme: &str,
+    scenario: &str,
+    case: &Map<String, Value>,
+    way: Option<Way>,
+    other: Option<Way>,
+    http: Http,
+) -> String {
+    let mut parts = vec![theme.to_owned(), scenario.replace(' ', "_")];
+    if let Some(Value::String(name)) = case.get("name") {
+        parts.push(name.replace(' ', "_"));
+    }
+    parts.extend(way.map(|w| match other {
+        Some(other) => format!("{w}_to_{other}"),
+        None => w.to_string(),
+    }));
+    if http == Http::H2 {
+        parts.push("h2".to_owned());
+    }
+    parts.join("::")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        let trials = parse("t", text).unwrap();
+        trials.into_iter().map(|t| t.name).collect()
+    }
+
+    #[test]
+    fn a_scenario_becomes_a_trial_per_way_and_version() {
+        let text = r#"
+            [[scenario]]
+            name = "a b"
+            promise = "§2: words"
+            http = ["h1", "h2"]
+            ways = ["sse", "websocket"]
+            steps = [{ sleep = 1 }]
+        "#;
+        assert_eq!(names(text), ["t::a_b::sse", "t::a_b::sse::h2", "t::a_b::websocket"]);
+    }
+
+    #[test]
+    fn all_five_ways_make_25_pairs() {
+        let text = "[[scenario]]\nname='p'\npromise='§2: w'\npairs=true\nsteps=[]";
+        let names = names(text);
+        assert_eq!(names.len(), 25);
+        assert_eq!(names[1], "t::p::poll_to_longpoll");
+    }
+
+    #[test]
+    fn cases_have_names_of_their_own() {
+        let text = r#"
+            [[scenario]]
+            name = "s"
+            promise = "§2: w"
+            ways = []
+            cases = [{ name = "x y", n = 1 }, { name = "z", n = 2 }]
+            steps = []
+        "#;
+        assert_eq!(names(text), ["t::s::x_y", "t::s::z"]);
+    }
+
+    #[test]
+    fn mistakes_in_a_file_are_refused() {
+        let head = "[[scenario]]\nname='s'\npromise='§2: w'\n";
+        for bad in [
+            "[[scenario]]\nname='s'\nsteps=[]",
+            "[[scenario]]\nname='s'\npromise='order'\nsteps=[]",
+            &format!("{head}steps=[{{ slep = 1 }}]"),
+            &format!("{head}steps=[{{ sleep = 1, close = 'r' }}]"),
+            &format!("{head}stps=[]\nsteps=[]"),
+            &format!("{head}ways=['smoke']\nsteps=[]"),
+            &format!("{head}cases=[{{ n = 1 }}]\nsteps=[]"),
+            &format!("{head}steps=[]\n{head}steps=[]"),
+            &format!("{head}steps=[{{ repeat = 2, steps = [{{ slep = 1 }}] }}]"),
+        ] {
+            assert!(parse("t", bad).is_err(), "{bad}");
+        }
+    }
+}
