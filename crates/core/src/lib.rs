@@ -6,6 +6,7 @@
 //! Read in this order: [`cursor`] (what a position is), [`event`] (what is carried), [`log`] (the contract of a
 //! store), [`subscription`] (how a position becomes a delivery).
 
+pub mod chance;
 pub mod channel;
 pub mod command;
 pub mod control;
@@ -19,6 +20,7 @@ pub mod read;
 pub mod subscription;
 pub mod time;
 
+pub use chance::Chance;
 pub use channel::{ChannelName, ChannelPattern};
 pub use control::Control;
 pub use cursor::{Cursor, Epoch, Seq, Since};

@@ -1,1 +1,157 @@
 //! The five ways of reading, and the drivers that carry them over sockets.
+//!
+//! [`Transports::read`] takes one HTTP request and answers it by the way it asks for. Each way is a file of its own with
+//! the same silhouette (`poll`, `long_poll`, `stream`, `sse`, `websocket`): a function that takes the parsed request and
+//! gives the response. What the streaming ways share is the [`session`], a state machine that turns a reader's pages into
+//! bytes and knows no sockets; `driver` pulls it when hyper has room to write.
+//!
+//! A transport must not know what channels are for, who may read them, or how events are stored.
+
+mod answer;
+mod body;
+mod connections;
+mod driver;
+mod echo;
+mod long_poll;
+mod poll;
+mod response;
+mod session;
+mod signal;
+mod socket;
+mod sse;
+mod stream;
+mod websocket;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bongsu_core::control::{Close, close_code};
+use bongsu_core::limits::Limits;
+use bongsu_core::read::{ReadRequest, Way};
+use bongsu_core::{Chance, ErrorCode, Problem};
+use bongsu_hub::{Hub, Reader};
+use bongsu_wire::query;
+use http::{Request, Response};
+
+pub use body::Body;
+pub use connections::{ConnectionInfo, Connections};
+
+use connections::Entry;
+use signal::Signal;
+
+/// The five ways over one hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Transports {
+    context: Arc<Context>,
+}
+
+/// What every way needs.
+pub(crate) struct Context {
+    hub: Hub,
+    limits: Limits,
+    chance: Arc<dyn Chance>,
+    connections: Connections,
+    draining: AtomicBool,
+}
+
+impl Transports {
+    /// The ways over `hub`.
+    #[must_use]
+    pub fn new(hub: Hub, limits: Limits, chance: Arc<dyn Chance>) -> Self {
+        let connections = Connections::new(limits.connections_max);
+        Self { context: Arc::new(Context { hub, limits, chance, connections, draining: AtomicBool::new(false) }) }
+    }
+
+    /// Answers a read of `channel` (percent-decoded), or of those in the query when it is `None`, by the way that the
+    /// request chooses. Refusals are answers too. HEAD is answered like GET without a body.
+    pub async fn read<B>(&self, channel: Option<&str>, mut request: Request<B>) -> Response<Body> {
+        let context = &self.context;
+        let method = request.method().as_str();
+        let query = request.uri().query().unwrap_or("");
+        let channels_max = context.limits.channels_per_connection_max;
+        let read = match query::read_request(method, channel, query, request.headers(), channels_max) {
+            Ok(read) => read,
+            Err(problem) => return response::problem(&problem),
+        };
+        let way = read.way;
+        let answer = match way {
+            Way::Poll => poll::answer(context, read).await,
+            Way::LongPoll => long_poll::answer(context, read).await,
+            Way::Stream => stream::open(context, read).await,
+            Way::Sse => sse::open(context, read).await,
+            Way::WebSocket => websocket::open(context, read, &mut request).await,
+        };
+        answer.unwrap_or_else(|problem| match way {
+            // The browser's EventSource never comes back after an error status, so it is told in its own words.
+            Way::Sse if problem.code.retry() == bongsu_core::error::Retry::Later => sse::refuse(context, &problem),
+            _ => response::problem(&problem),
+        })
+    }
+
+    /// A WebSocket that sends back every message, on the same code as the real ones; for conformance suites.
+    pub async fn echo<B>(&self, mut request: Request<B>) -> Response<Body> {
+        echo::open(&self.context, &mut request).unwrap_or_else(|problem| response::problem(&problem))
+    }
+
+    /// The connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        &self.context.connections
+    }
+
+    /// Ends every connection in an orderly way, each with its own time to come back, and refuses new ones. Returns at
+    /// once; the connections end as their clients take the last bytes.
+    pub fn drain(&self) {
+        self.context.draining.store(true, Ordering::SeqCst);
+        self.context.connections.close_all(|| self.context.draining_close());
+    }
+}
+
+impl Context {
+    /// When this client should come back after a cut: a draw from the reconnect window, so that all together do not
+    /// come at once.
+    fn draw_retry(&self) -> Duration {
+        const RETRY_MIN: Duration = Duration::from_millis(100);
+        let window = self.limits.reconnect_window.as_millis() as u64;
+        RETRY_MIN + Duration::from_millis(self.chance.below(window))
+    }
+
+    fn draining_close(&self) -> Close {
+        Close {
+            code: close_code::DRAINING,
+            reason: "the server is shutting down".into(),
+            reconnect: true,
+            retry: self.draw_retry(),
+        }
+    }
+
+    /// Takes a place in the table of connections.
+    fn enter(&self, read: &ReadRequest, signal: &Arc<Signal>) -> Result<Entry, Problem> {
+        // An id is 128 unguessable bits: who knows it may speak for the connection.
+        let id = format!("{:016x}{:016x}", self.chance.next(), self.chance.next());
+        let entry = self.connections.enter(id, read, signal.clone(), self.hub.clock().now());
+        let entry = entry.ok_or_else(|| {
+            let detail =
+                format!("{} connections are open, which is the limit (connections_max)", self.limits.connections_max);
+            Problem::new(ErrorCode::Overloaded, detail).retry_after(self.draw_retry())
+        })?;
+        // Looked at after the place is taken: a drain that starts now either finds the place or is seen here.
+        if self.draining.load(Ordering::SeqCst) {
+            let detail = "the server takes no new connections because it is shutting down";
+            return Err(Problem::new(ErrorCode::Draining, detail).retry_after(self.draw_retry()));
+        }
+        Ok(entry)
+    }
+
+    /// A reader for the request, and how many events lie before it. Waits for the disk off the async threads.
+    async fn reader(&self, read: &ReadRequest, signal: &Arc<Signal>) -> Result<(Reader, u64), Problem> {
+        let (hub, read, wake) = (self.hub.clone(), read.clone(), signal.clone());
+        driver::blocking(move || {
+            let reader = hub.subscribe(read.way, &read.channels, read.from, read.types, wake)?;
+            let replay = if read.way.is_polling() { 0 } else { reader.behind()? };
+            Ok((reader, replay))
+        })
+        .await?
+    }
+}

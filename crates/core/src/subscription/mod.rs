@@ -211,12 +211,17 @@ impl<C> Subscription<C> {
             events.sort_unstable_by_key(|event| event.id.seq);
         }
         let level = cut(&mut events, level, budget);
-        page.items.extend(events.into_iter().map(Item::Event));
         for lane in &mut self.lanes {
             lane.after = lane.after.max(level);
         }
         page.caught_up = level == upto;
-        page.items.extend(self.live());
+        let live = self.live();
+        // Told between the events it lies between: its cursor must not lead behind an event that was sent before.
+        let replayed = live.map_or(0, |until| events.partition_point(|event| event.id.seq <= until));
+        let after = events.split_off(replayed);
+        page.items.extend(events.into_iter().map(Item::Event));
+        page.items.extend(live.map(|until| Item::Live { cursor: Cursor::new(self.epoch, until) }));
+        page.items.extend(after.into_iter().map(Item::Event));
         Ok(page)
     }
 
@@ -230,12 +235,11 @@ impl<C> Subscription<C> {
         self.lanes.iter().map(|lane| source.read(&lane.channel, lane.after, upto, budget)).collect()
     }
 
-    fn live(&mut self) -> Option<Item> {
-        let until = self.replay_until?;
-        (self.position() >= until).then(|| {
-            self.replay_until = None;
-            Item::Live { cursor: Cursor::new(self.epoch, until) }
-        })
+    /// The head that was to be reached, if it just was.
+    fn live(&mut self) -> Option<Seq> {
+        let until = self.replay_until.filter(|until| self.position() >= *until);
+        self.replay_until = self.replay_until.filter(|_| until.is_none());
+        until
     }
 }
 

@@ -175,7 +175,10 @@ impl Client {
                     assert!(before[channel] < cursor.seq, "a gap of nothing");
                     told.push((before[channel], cursor.seq));
                 }
-                Item::Live { .. } => {}
+                Item::Live { cursor } => {
+                    let newest = self.seen.last().copied().unwrap_or_default();
+                    assert!(newest <= cursor.seq, "live leads back behind {newest:?}");
+                }
             }
         }
         assert!(count <= events, "the budget was overrun");

@@ -1,0 +1,111 @@
+//! What the two polling ways share: pages gathered into one answer.
+
+use std::time::Duration;
+
+use bongsu_core::cursor::{Cursor, Since};
+use bongsu_core::log::Budget;
+use bongsu_core::read::{Format, From, ReadRequest};
+use bongsu_core::subscription::{Item, ReadError};
+use bongsu_core::{Control, Problem};
+use bongsu_hub::Reader;
+use bongsu_wire::{answer, framing};
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+
+use crate::body::Body;
+use crate::{driver, response};
+
+/// The most payload in one answer, in bytes; `more` tells that there is more.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// The elements of an answer in the making.
+pub(crate) struct Gathered {
+    elements: Vec<Bytes>,
+    events: usize,
+    bytes: usize,
+    limit: usize,
+    format: Format,
+    /// Whether the last read reached the head.
+    level: bool,
+}
+
+impl Gathered {
+    pub(crate) fn new(read: &ReadRequest) -> Self {
+        Self { elements: Vec::new(), events: 0, bytes: 0, limit: read.limit, format: read.format, level: false }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.elements.is_empty()
+    }
+
+    fn room(&self) -> Option<Budget> {
+        let events = self.limit.saturating_sub(self.events);
+        let bytes = ANSWER_BYTES_MAX.saturating_sub(self.bytes);
+        (events > 0 && bytes > 0).then_some(Budget { events, bytes })
+    }
+
+    /// Takes all that the reader has up to the head, or as much as one answer holds. Gives the reader back.
+    pub(crate) async fn fill(&mut self, mut reader: Reader) -> Result<Reader, Problem> {
+        self.level = false;
+        while let Some(room) = self.room()
+            && !self.level
+        {
+            let page = match reader.page(room) {
+                Ok(page) => page,
+                Err(ReadError::Cold | ReadError::Failed(_)) => {
+                    let (back, page) = driver::blocking(move || {
+                        let page = reader.page_cold(room);
+                        (reader, page)
+                    })
+                    .await?;
+                    reader = back;
+                    page?
+                }
+            };
+            self.level = page.caught_up;
+            for item in page.items {
+                self.push(&item);
+            }
+        }
+        Ok(reader)
+    }
+
+    fn push(&mut self, item: &Item) {
+        match item {
+            Item::Event(event) => {
+                self.events += 1;
+                self.bytes += event.payload.bytes.len();
+                self.elements.push(framing::event_element(event, self.format));
+            }
+            Item::Gap { channel, reason, cursor } => {
+                let gap = Control::Gap { channel: channel.clone(), reason: *reason, cursor: *cursor };
+                self.elements.extend(framing::control_element(&gap, self.format));
+            }
+            Item::Live { .. } => {}
+        }
+    }
+
+    /// Keeps the newest `limit` elements only.
+    pub(crate) fn keep_newest(&mut self, limit: usize) {
+        let surplus = self.elements.len().saturating_sub(limit);
+        self.elements.drain(..surplus);
+    }
+
+    /// The answer. Nothing new is `304` to a conditional request.
+    pub(crate) fn respond(self, read: &ReadRequest, cursor: Cursor, retry: Duration) -> Response<Body> {
+        if self.is_empty()
+            && read.conditional
+            && let From::Since(Since::At(known)) = read.from
+        {
+            // The client's own position stays good: in its channels nothing lies between it and the head.
+            let builder = response::head(StatusCode::NOT_MODIFIED).header(header::ETAG, response::etag(known));
+            return response::finish(builder, Body::empty());
+        }
+        let more = !self.level;
+        let retry = if more { Duration::ZERO } else { retry };
+        let builder = response::head(StatusCode::OK)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ETAG, response::etag(cursor));
+        response::full(builder, answer::encode(&self.elements, cursor, more, retry), read.head_only)
+    }
+}

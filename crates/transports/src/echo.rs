@@ -1,0 +1,50 @@
+//! A WebSocket that sends back what it hears, so that public conformance suites can be run against the real code.
+
+use std::future::pending;
+use std::time::Duration;
+
+use bongsu_core::Problem;
+use bongsu_wire::websocket::{CloseCode, Event, Limits, Opcode, encode};
+use http::{Request, Response};
+
+use crate::Context;
+use crate::body::Body;
+use crate::socket::{self, Outbox, Peer};
+use crate::websocket;
+
+/// Suites send messages up to 16 MiB, in as many fragments as they like.
+const LIMITS: Limits = Limits { message_bytes_max: 64 << 20, fragments_max: 1 << 20 };
+
+pub(crate) fn open<B>(_: &Context, request: &mut Request<B>) -> Result<Response<Body>, Problem> {
+    let accepted = match websocket::accept(request) {
+        Ok(accepted) => accepted,
+        Err(rejection) => return Ok(websocket::reject(rejection)),
+    };
+    websocket::spawn(request, |io| socket::run(io, Echo, Duration::from_secs(20), LIMITS));
+    Ok(accepted)
+}
+
+struct Echo;
+
+impl Peer for Echo {
+    fn hear(&mut self, message: Event, out: &mut Outbox) -> Result<(), (CloseCode, String)> {
+        match message {
+            Event::Text(text) => out.push(encode(Opcode::Text, text.as_bytes())),
+            Event::Binary(bytes) => out.push(encode(Opcode::Binary, &bytes)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn speak(&mut self, _: &mut Outbox) -> Result<(), (CloseCode, String)> {
+        Ok(())
+    }
+
+    async fn ready(&mut self) {
+        pending().await
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,167 @@
+//! An upgraded connection: frames in and out, on tokio.
+//!
+//! [`run`] owns the socket and the framing session, and asks a [`Peer`] what to say. Reading and writing go on side by
+//! side: a client that writes to us while we write to it must not lock both up. The peer is asked for more only when
+//! everything it said before is written, so nothing queues up for a client that does not read.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use bongsu_wire::websocket::{CloseCode, Event, Limits, Role, Session, Tick, Timing};
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// How many answers to a client may wait to be written before nothing more is read from it, in bytes.
+const UNWRITTEN_BYTES_MAX: usize = 64 << 10;
+/// How much is read at once.
+const READ_BYTES: usize = 8 << 10;
+/// How many pieces go into one write.
+const PIECES_MAX: usize = 64;
+
+/// The one who answers on a WebSocket.
+pub(crate) trait Peer: Send {
+    /// Takes a message. Gives the close code and reason if it ends the connection.
+    fn hear(&mut self, message: Event, out: &mut Outbox) -> Result<(), (CloseCode, String)>;
+
+    /// Says what there is to say; called when all that was said before is written.
+    fn speak(&mut self, out: &mut Outbox) -> Result<(), (CloseCode, String)>;
+
+    /// Ready when [`Peer::speak`] may have something to say. Dropping the future loses nothing.
+    fn ready(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Whether the peer can take another message now.
+    fn has_room(&self) -> bool;
+}
+
+/// Bytes that wait to be written.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.pieces.push_back(bytes);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    async fn write<W: AsyncWrite + Unpin>(&mut self, socket: &mut W) -> io::Result<()> {
+        let slices: Vec<IoSlice<'_>> = self.pieces.iter().take(PIECES_MAX).map(|piece| IoSlice::new(piece)).collect();
+        let mut written = socket.write_vectored(&slices).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.bytes -= written;
+        while let Some(first) = self.pieces.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                break;
+            }
+            written -= first.len();
+            self.pieces.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// Frames and their rules for one connection.
+struct Framing {
+    session: Session,
+    started: Instant,
+    out: Outbox,
+}
+
+impl Framing {
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// When the session wants its next tick.
+    fn wake(&self) -> Instant {
+        self.started + Duration::from_millis(self.session.wake_ms())
+    }
+
+    fn transmit(&mut self) {
+        while let Some(frame) = self.session.transmit() {
+            self.out.push(frame.encode());
+        }
+    }
+
+    fn close(&mut self, (code, reason): (CloseCode, String)) {
+        let now = self.now();
+        self.session.close(code, &reason, now);
+        self.transmit();
+    }
+
+    /// Takes what was read. False when the peer ended the connection.
+    fn receive(&mut self, mut input: &[u8], peer: &mut impl Peer) {
+        let now = self.now();
+        while let Some(event) = self.session.receive(&mut input, now) {
+            self.transmit();
+            let message = matches!(event, Event::Text(_) | Event::Binary(_));
+            if message && let Err(close) = peer.hear(event, &mut self.out) {
+                self.close(close);
+            }
+        }
+        self.transmit();
+    }
+
+    /// False when the peer is gone.
+    fn tick(&mut self) -> bool {
+        let now = self.now();
+        let alive = self.session.tick(now) != Tick::Expired;
+        self.transmit();
+        alive
+    }
+}
+
+/// Talks until one side ends it. `heartbeat` is how often the other side must show a sign of life.
+pub(crate) async fn run<S, P>(socket: S, mut peer: P, heartbeat: Duration, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    P: Peer,
+{
+    let timing = Timing { heartbeat_ms: heartbeat.as_millis().try_into().unwrap_or(u32::MAX), ..Timing::default() };
+    let mut framing = Framing {
+        session: Session::new(Role::Server, limits, timing, 0),
+        started: Instant::now(),
+        out: Outbox::default(),
+    };
+    let (mut reading, mut writing) = tokio::io::split(socket);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        if framing.session.is_open()
+            && framing.out.is_empty()
+            && let Err(close) = peer.speak(&mut framing.out)
+        {
+            framing.close(close);
+        }
+        if framing.session.is_over() && framing.out.is_empty() {
+            break;
+        }
+        let open = framing.session.is_open();
+        let wake = framing.wake();
+        let listen = framing.out.bytes < UNWRITTEN_BYTES_MAX && (peer.has_room() || !open);
+        tokio::select! {
+            written = framing.out.write(&mut writing), if !framing.out.is_empty() => if written.is_err() { return },
+            read = reading.read(&mut buffer), if listen => match read {
+                Ok(0) | Err(_) => return,
+                Ok(count) => framing.receive(&buffer[..count], &mut peer),
+            },
+            () = peer.ready(), if open && framing.out.is_empty() => {}
+            () = sleep_until(wake) => if !framing.tick() { return },
+        }
+    }
+    // Closing a socket with unread input would reset it, and the reset can overtake our Close.
+    let deadline = framing.wake();
+    if writing.shutdown().await.is_ok() {
+        while matches!(timeout_at(deadline, reading.read(&mut buffer)).await, Ok(Ok(1..))) {}
+    }
+}
