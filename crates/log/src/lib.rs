@@ -6,8 +6,10 @@
 //! This crate knows files and bytes on disk. It knows no readers, no HTTP, no JSON and no clock.
 
 mod config;
+mod embedded;
 mod ledger;
 mod memory;
 
 pub use config::{EVENT_OVERHEAD_BYTES, LogConfig};
+pub use embedded::{EmbeddedLog, NewEpoch, OpenError, Opened, Torn};
 pub use memory::MemoryLog;

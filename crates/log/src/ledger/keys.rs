@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bongsu_core::log::{Draft, Idempotency, Receipt};
-use bongsu_core::{ChannelName, Millis, Seq};
+use bongsu_core::{ChannelName, EventKey, EventType, Millis, Seq};
 use sha2::{Digest, Sha256};
 
 /// Names one publish: the digest of publisher, channel and key.
@@ -38,8 +38,8 @@ pub(crate) fn fingerprint(draft: &Draft) -> Fingerprint {
     let mut digest = Sha256::new();
     digest.update([draft.payload.kind as u8, u8::from(draft.store)]);
     update_optional(&mut digest, draft.payload.content_type.as_deref());
-    update_optional(&mut digest, draft.kind.as_ref().map(|kind| kind.as_str()));
-    update_optional(&mut digest, draft.key.as_ref().map(|key| key.as_str()));
+    update_optional(&mut digest, draft.kind.as_ref().map(EventType::as_str));
+    update_optional(&mut digest, draft.key.as_ref().map(EventKey::as_str));
     digest.update(draft.ttl.map_or(u128::MAX, |ttl| ttl.as_millis()).to_le_bytes());
     update_sized(&mut digest, &draft.payload.bytes);
     truncated(digest)
@@ -89,9 +89,9 @@ impl Keys {
         self.answers.iter().take(most).take_while(|answer| !is_live(answer, now, window)).count()
     }
 
-    /// The sequence number of the answer at `index`, counted from the oldest.
-    pub(crate) fn seq_at(&self, index: usize) -> Option<Seq> {
-        self.answers.get(index).map(|answer| answer.receipt.seq)
+    /// The sequence numbers of the oldest `count` answers.
+    pub(crate) fn oldest(&self, count: usize) -> impl Iterator<Item = Seq> {
+        self.answers.iter().take(count).map(|answer| answer.receipt.seq)
     }
 
     /// Keeps `answer`. One that is kept under the same key must be past its window; it is not found any more.
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(keys.due(Millis(1119), WINDOW, 10), 1);
         assert_eq!(keys.due(Millis(1120), WINDOW, 10), 2);
         assert_eq!(keys.due(Millis(9999), WINDOW, 2), 2, "no more than asked");
-        assert_eq!(keys.seq_at(1), Some(Seq(2)));
+        assert_eq!(keys.oldest(2).collect::<Vec<_>>(), [Seq(1), Seq(2)]);
         keys.forget(2);
         assert_eq!((keys.len(), seq_of(&keys, 2, 1050), seq_of(&keys, 3, 1050)), (1, None, Some(3)));
     }

@@ -24,7 +24,7 @@ use bongsu_core::{ChannelName, Epoch, Millis, Seq};
 pub(crate) use keys::Answer;
 pub(crate) use plan::Plan;
 pub(crate) use table::{ChannelId, Promise};
-pub(crate) use touched::{Mark, Marks};
+pub(crate) use touched::{Mark, Marks, Touched};
 
 use crate::config::LogConfig;
 use keys::Keys;
@@ -86,7 +86,7 @@ impl Ledger {
                 self.table.set(id, touched.state);
             }
         }
-        self.keys.forget(plan.forget);
+        self.keys.forget(plan.forgotten.len());
         plan.answers.into_iter().for_each(|answer| self.keys.keep(answer));
         self.head = plan.head;
         plan.outcome
@@ -105,11 +105,6 @@ impl Ledger {
     pub(crate) fn channels(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(ChannelName, ChannelState)> {
         let channels = self.table.list(prefix, after).take(limit);
         channels.map(|channel| (channel.name.clone(), channel.state)).collect()
-    }
-
-    /// The sequence number up to which idempotency keys will be forgotten when the oldest `count` are.
-    pub(crate) fn forgotten_through(&self, count: usize) -> Option<Seq> {
-        count.checked_sub(1).and_then(|last| self.keys.seq_at(last))
     }
 
     /// The figures that need no disk.

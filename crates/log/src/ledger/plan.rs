@@ -29,8 +29,8 @@ pub(crate) struct Plan {
     pub(crate) touched: HashMap<ChannelId, Touched>,
     /// The answers to keep for retries.
     pub(crate) answers: Vec<Answer>,
-    /// How many of the oldest answers are forgotten.
-    pub(crate) forget: usize,
+    /// The oldest answers, which are forgotten, by the sequence numbers they tell.
+    pub(crate) forgotten: Vec<Seq>,
     /// The newest sequence number.
     pub(crate) head: Seq,
     /// The safest level that any of the entries asks for; `None` if none of them has to be kept.
@@ -40,12 +40,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Whether the store has nothing to do.
     pub(crate) fn is_empty(&self) -> bool {
-        self.touched.is_empty() && self.answers.is_empty() && self.forget == 0
-    }
-
-    /// The payload bytes that the store will have to keep.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.touched.values().flat_map(|touched| &touched.fresh).map(|event| event.payload.bytes.len() as u64).sum()
+        self.touched.is_empty() && self.answers.is_empty() && self.forgotten.is_empty()
     }
 }
 
@@ -58,6 +53,8 @@ pub(crate) struct Planner<'a> {
     new_channels: HashMap<ChannelName, ChannelId>,
     /// Where in `plan.answers` a key is.
     new_keys: HashMap<KeyId, usize>,
+    /// How many of the oldest answers will be forgotten.
+    forget: usize,
     totals: Totals,
 }
 
@@ -67,12 +64,20 @@ impl<'a> Planner<'a> {
             outcome: AppendOutcome::default(),
             touched: HashMap::new(),
             answers: Vec::new(),
-            forget: ledger.keys.due(now, ledger.config.idempotency_window, FORGET_MAX),
+            forgotten: Vec::new(),
             head: ledger.head,
             durability: None,
         };
-        let totals = ledger.table.totals();
-        Self { ledger, marks, now, plan, new_channels: HashMap::new(), new_keys: HashMap::new(), totals }
+        Self {
+            ledger,
+            marks,
+            now,
+            plan,
+            new_channels: HashMap::new(),
+            new_keys: HashMap::new(),
+            forget: ledger.keys.due(now, ledger.config.idempotency_window, FORGET_MAX),
+            totals: ledger.table.totals(),
+        }
     }
 
     pub(crate) fn append(mut self, groups: Vec<Group>) -> Plan {
@@ -103,6 +108,7 @@ impl<'a> Planner<'a> {
         self.trim_total();
         let lost = |touched: &Touched| touched.state.lost.filter(|_| touched.trimmed);
         let trim = |touched: &Touched| lost(touched).map(|lost| Trim { channel: touched.name.clone(), lost });
+        self.plan.forgotten = self.ledger.keys.oldest(self.forget).collect();
         self.plan.outcome.trims = self.plan.touched.values().filter_map(trim).collect();
         self.plan
     }
@@ -146,10 +152,10 @@ impl<'a> Planner<'a> {
         let Ledger { keys, config, .. } = self.ledger;
         let taken = keys.len() + self.plan.answers.len() + more;
         let excess = taken.saturating_sub(config.idempotency_keys_max);
-        if excess > self.plan.forget {
-            self.plan.forget = keys.due(self.now, config.idempotency_window, excess.max(self.plan.forget));
+        if excess > self.forget {
+            self.forget = keys.due(self.now, config.idempotency_window, excess.max(self.forget));
         }
-        excess <= self.plan.forget
+        excess <= self.forget
     }
 
     fn find_channel(&self, name: &ChannelName) -> Option<ChannelId> {

@@ -44,8 +44,14 @@ pub(crate) struct Touched {
     pub(crate) trimmed: bool,
     /// The events it gains and keeps.
     pub(crate) fresh: VecDeque<Arc<Event>>,
+    /// The events it had before and loses, one by one.
+    pub(crate) dropped: Vec<Seq>,
+    /// Set when it loses everything that it had before, seen or not.
+    pub(crate) purged: bool,
     /// The newest event it had before.
-    stored_last: Seq,
+    pub(crate) stored_last: Seq,
+    /// Up to where it had lost events before.
+    pub(crate) lost_before: Seq,
     /// The oldest events it had before, as far as they were looked at.
     front: VecDeque<Mark>,
 }
@@ -54,8 +60,19 @@ impl Touched {
     pub(crate) fn new(name: ChannelName, promise: Promise, state: Option<ChannelState>) -> Self {
         let is_new = state.is_none();
         let state = state.unwrap_or_default();
-        let (fresh, front) = Default::default();
-        Self { name, promise, state, is_new, trimmed: false, fresh, stored_last: state.last_seq, front }
+        Self {
+            name,
+            promise,
+            state,
+            is_new,
+            trimmed: false,
+            fresh: VecDeque::new(),
+            dropped: Vec::new(),
+            purged: false,
+            stored_last: state.last_seq,
+            lost_before: state.lost.map_or(Seq::ZERO, |lost| lost.through),
+            front: VecDeque::new(),
+        }
     }
 
     /// Takes a new event, whose offset is the next one.
@@ -75,6 +92,7 @@ impl Touched {
     }
 
     fn drop_all(&mut self, lost: Lost) {
+        self.purged |= self.stored() > 0;
         self.fresh.clear();
         self.front.clear();
         self.state = ChannelState { lost: Some(lost), events: 0, bytes: 0, oldest_time: None, ..self.state };
@@ -97,6 +115,7 @@ impl Touched {
         if let Some(mark) = mark.filter(|_| self.state.events == before) {
             if self.stored() > 0 {
                 self.front.pop_front();
+                self.dropped.push(mark.seq);
             } else {
                 self.fresh.pop_front();
             }

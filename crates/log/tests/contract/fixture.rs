@@ -1,5 +1,6 @@
 //! One log of either kind, with the few words the cases are written in.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,20 +8,22 @@ use bongsu_core::event::{EventKey, EventType, UserId};
 use bongsu_core::log::{Appended, Budget, Draft, Entry, Group, Idempotency, Log, LostReason, Receipt, Refusal, Slice};
 use bongsu_core::policy::{Durability, Policy, Retention, Rules};
 use bongsu_core::{ChannelName, ChannelPattern, Event, Millis, Payload, PayloadKind, Seq};
-use bongsu_log::{LogConfig, MemoryLog};
+use bongsu_log::{EmbeddedLog, LogConfig, MemoryLog};
 use bytes::Bytes;
+use tempfile::TempDir;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Memory,
+    Embedded,
 }
 
-/// A log that can be closed and opened again.
+/// A log and the time.
 pub(crate) struct Fixture {
-    pub(crate) rules: Arc<Rules>,
-    pub(crate) config: LogConfig,
     pub(crate) log: Box<dyn Log>,
     pub(crate) now: Millis,
+    /// Goes when the log is gone.
+    _dir: Option<TempDir>,
 }
 
 pub(crate) const START: Millis = Millis(1_763_683_200_000);
@@ -96,6 +99,10 @@ pub(crate) fn reset(channel: &str) -> Group {
     group(vec![Entry::Reset(name(channel))])
 }
 
+pub(crate) fn open(dir: &Path, config: LogConfig, now: Millis) -> EmbeddedLog {
+    EmbeddedLog::open(dir, rules(), config, now).unwrap()
+}
+
 /// The text of an event.
 pub(crate) fn body(event: &Event) -> &str {
     std::str::from_utf8(&event.payload.bytes).unwrap()
@@ -111,11 +118,26 @@ impl Fixture {
     }
 
     pub(crate) fn with_config(kind: Kind, config: LogConfig) -> Self {
-        let rules = rules();
-        let log: Box<dyn Log> = match kind {
-            Kind::Memory => Box::new(MemoryLog::new(rules.clone(), config)),
+        let (log, dir): (Box<dyn Log>, _) = match kind {
+            Kind::Memory => (Box::new(MemoryLog::new(rules(), config)), None),
+            Kind::Embedded => {
+                let dir = tempfile::tempdir().unwrap();
+                (Box::new(open(dir.path(), config, START)), Some(dir))
+            }
         };
-        Self { rules, config, log, now: START }
+        Self { log, now: START, _dir: dir }
+    }
+
+    /// Closes the log and opens it again. Only the embedded one comes back with what it had.
+    pub(crate) fn restart(&mut self, config: LogConfig) {
+        let Some(dir) = &self._dir else {
+            panic!("a memory log cannot be opened again");
+        };
+        let (path, now) = (dir.path().to_owned(), self.now);
+        self.log.close().unwrap();
+        // The directory must be free before it is opened again.
+        self.log = Box::new(MemoryLog::new(rules(), config));
+        self.log = Box::new(open(&path, config, now));
     }
 
     pub(crate) fn append(&self, groups: Vec<Group>) -> Vec<Result<Vec<Appended>, Refusal>> {

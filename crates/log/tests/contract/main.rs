@@ -13,6 +13,9 @@ macro_rules! contract {
         mod memory {
             $($(#[test] fn $case() { super::$module::$case(super::fixture::Kind::Memory); })*)*
         }
+        mod embedded {
+            $($(#[test] fn $case() { super::$module::$case(super::fixture::Kind::Embedded); })*)*
+        }
     };
 }
 

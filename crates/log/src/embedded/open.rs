@@ -1,0 +1,194 @@
+//! Opens a log: finds out what the last run left, and whether positions handed out then still mean the same.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
+
+use bongsu_core::policy::Rules;
+use bongsu_core::{Epoch, Seq};
+
+use super::error::OpenError;
+use super::home::{Home, Tip, boot_id};
+use super::journal::{self, Torn};
+use super::record::{
+    LOG_KEY, LogRecord, Purge, parse_channel_key, prefix, read_answer, read_channel, read_log, read_name, read_purge,
+};
+use super::store::{Record, Store};
+use super::writer::{RESERVE, newest_in};
+use crate::config::LogConfig;
+use crate::ledger::{ChannelId, Ledger};
+
+/// What was found when the log was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Whether the log was closed properly before, or is new.
+    pub clean: bool,
+    /// Set if the log has another epoch than before, so that every position handed out before is told to be gone.
+    pub new_epoch: Option<NewEpoch>,
+    /// Set if the newest journal ended in something that could not be read. After a crash that is usual.
+    pub torn: Option<Torn>,
+}
+
+/// Why a log got another epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewEpoch {
+    /// It is a new log.
+    Created,
+    /// The machine stopped, and readers may have seen events that were not synced.
+    UnsyncedLost,
+    /// Events that had been synced are gone: the newest that was synced, and the newest that was found.
+    SyncedLost {
+        /// The newest sequence number known to be synced.
+        synced: Seq,
+        /// The newest that was found.
+        found: Seq,
+    },
+}
+
+impl fmt::Display for NewEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => f.write_str("the log is new"),
+            Self::UnsyncedLost => f.write_str(
+                "the machine stopped while events of channels without `fsync` may not have been on disk yet",
+            ),
+            Self::SyncedLost { synced, found } => write!(
+                f,
+                "the disk lost events that it had confirmed: number {} was synced, the newest found is {}",
+                synced.0, found.0
+            ),
+        }
+    }
+}
+
+/// A log as it was found, before anything is decided.
+pub(crate) struct Found {
+    pub(crate) home: Home,
+    pub(crate) store: Store,
+    pub(crate) torn: Option<Torn>,
+    /// `None` if the log was never completely made.
+    pub(crate) log: Option<LogRecord>,
+}
+
+/// The files of the log in `home`, mended as far as a crash makes necessary.
+pub(crate) fn find(home: Home, cache_bytes: u64) -> Result<Found, OpenError> {
+    let path = home.store();
+    let mut torn = None;
+    if path.exists() {
+        if path.join("version").exists() {
+            torn = journal::mend(&path, &home.damaged())?;
+        } else if Tip::open(&home)?.read().is_some() {
+            return Err(OpenError::damaged(&path, "the file `version` is missing"));
+        } else {
+            // The process ended while it made the store; nothing was ever in it.
+            fs::remove_dir_all(&path).map_err(OpenError::io(&path, "removing the unfinished"))?;
+        }
+    }
+    let store = Store::open(&path, cache_bytes)?;
+    let record = store.state(prefix::LOG).find(|record| !matches!(record, Ok((key, _)) if **key != LOG_KEY));
+    let log = match record {
+        None => None,
+        Some(Ok((_, record))) => Some(
+            read_log(&record).map_err(|_| OpenError::damaged(&path, "the record of the log itself is unreadable"))?,
+        ),
+        Some(Err(why)) => return Err(OpenError::damaged(&path, why)),
+    };
+    Ok(Found { home, store, torn, log })
+}
+
+/// What is decided about a log that was found.
+pub(crate) struct Decided {
+    pub(crate) log: LogRecord,
+    pub(crate) opened: Opened,
+    /// Where numbering goes on.
+    pub(crate) head: Seq,
+}
+
+/// Decides with which epoch and number the log goes on, given the newest number found in its records.
+pub(crate) fn decide(found: &Found, tip: &Tip, newest: Seq, random: u64) -> Decided {
+    let boot = boot_id();
+    let Some(last) = &found.log else {
+        let epoch = Epoch::from_random(random);
+        let opened = Opened { clean: true, new_epoch: Some(NewEpoch::Created), torn: found.torn.clone() };
+        return Decided { log: next_run(epoch, Seq::ZERO, boot, 0), opened, head: Seq::ZERO };
+    };
+    let synced = tip.read().filter(|(epoch, _)| *epoch == last.epoch).map_or(Seq::ZERO, |(_, seq)| seq);
+    let same_boot = !boot.is_empty() && boot == last.boot;
+    let new_epoch = if synced > newest {
+        Some(NewEpoch::SyncedLost { synced, found: newest })
+    } else if !last.clean && last.unsynced && !same_boot {
+        Some(NewEpoch::UnsyncedLost)
+    } else {
+        None
+    };
+    let epoch = if new_epoch.is_some() { Epoch::from_random(random) } else { last.epoch };
+    // Everything reserved may have been given, unless the log was closed: then this is the exact head.
+    let head = last.reserved.max(newest).max(synced);
+    let opened = Opened { clean: last.clean, new_epoch, torn: found.torn.clone() };
+    Decided { log: next_run(epoch, head, boot, last.writes), opened, head }
+}
+
+fn next_run(epoch: Epoch, head: Seq, boot: String, writes: u64) -> LogRecord {
+    LogRecord { epoch, reserved: Seq(head.0 + RESERVE), clean: false, unsynced: false, boot, writes }
+}
+
+/// What the records tell, beside the events.
+pub(crate) struct Contents {
+    pub(crate) channels: Vec<(bongsu_core::ChannelName, bongsu_core::log::ChannelState)>,
+    pub(crate) answers: Vec<crate::ledger::Answer>,
+    pub(crate) purges: BTreeMap<ChannelId, Purge>,
+}
+
+impl Contents {
+    /// The newest number that any channel tells of.
+    pub(crate) fn newest(&self) -> Seq {
+        self.channels.iter().map(|(_, state)| newest_in(state)).max().unwrap_or_default()
+    }
+
+    pub(crate) fn into_ledger(self, rules: Arc<Rules>, config: LogConfig, epoch: Epoch, head: Seq) -> Ledger {
+        let mut ledger = Ledger::new(rules, config, epoch, head);
+        self.channels.into_iter().for_each(|(name, state)| ledger.restore_channel(name, state));
+        self.answers.into_iter().for_each(|answer| ledger.restore_answer(answer));
+        ledger
+    }
+}
+
+/// Reads everything that is no event.
+pub(crate) fn contents(store: &Store) -> Result<Contents, String> {
+    let mut channels = Vec::new();
+    let mut states = store.state(prefix::CHANNEL);
+    for name in store.state(prefix::NAME) {
+        let (key, name) = name?;
+        let id = channel_id(&key, channels.len())?;
+        let name = read_name(&key, &name).map_err(|_| format!("the name of channel number {id} is unreadable"))?;
+        let missing = || format!("the state of channel `{name}` is missing");
+        let (key, state) = states.next().ok_or_else(missing)??;
+        channel_id(&key, channels.len())?;
+        let state = read_channel(&key, &state).map_err(|_| format!("the state of channel `{name}` is unreadable"))?;
+        channels.push((name, state));
+    }
+    if states.next().is_some() {
+        return Err("a channel has a state but no name".to_owned());
+    }
+    let answer = |record: Result<Record, String>| {
+        let (key, answer) = record?;
+        read_answer(&key, &answer).map_err(|_| "an idempotency key is unreadable".to_owned())
+    };
+    let purge = |record: Result<Record, String>| {
+        let (key, purge) = record?;
+        let read = || Ok((parse_channel_key(&key)?, read_purge(&key, &purge)?));
+        read().map_err(|_: super::codec::Damaged| "an unfinished deletion is unreadable".to_owned())
+    };
+    Ok(Contents {
+        channels,
+        answers: store.state(prefix::ANSWER).map(answer).collect::<Result<_, _>>()?,
+        purges: store.state(prefix::PURGE).map(purge).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Channels are numbered without holes.
+fn channel_id(key: &[u8], expected: usize) -> Result<ChannelId, String> {
+    let id = parse_channel_key(key).map_err(|_| "the key of a channel is unreadable".to_owned())?;
+    if id as usize == expected { Ok(id) } else { Err(format!("channel number {expected} is missing")) }
+}
