@@ -20,6 +20,7 @@ mod signal;
 mod socket;
 mod sse;
 mod stream;
+mod talk;
 mod websocket;
 
 use std::sync::Arc;
@@ -30,8 +31,9 @@ use bongsu_core::control::{Close, close_code};
 use bongsu_core::limits::Limits;
 use bongsu_core::read::{ReadRequest, Way};
 use bongsu_core::{Chance, ErrorCode, Problem};
-use bongsu_hub::{Hub, Reader};
+use bongsu_hub::{Hub, Published, Reader};
 use bongsu_wire::query;
+use bongsu_wire::receipt::Receipt;
 use http::{Request, Response};
 
 pub use body::Body;
@@ -44,6 +46,18 @@ use signal::Signal;
 #[derive(Clone)]
 pub struct Transports {
     context: Arc<Context>,
+}
+
+/// The answer to one publish, as the wire has it.
+#[must_use]
+pub fn receipt(published: &Published) -> Receipt {
+    Receipt {
+        id: published.id,
+        channel: published.channel.clone(),
+        offset: published.offset,
+        subscribers: published.subscribers,
+        duplicate: published.duplicate,
+    }
 }
 
 /// What every way needs.
@@ -63,8 +77,8 @@ impl Transports {
         Self { context: Arc::new(Context { hub, limits, chance, connections, draining: AtomicBool::new(false) }) }
     }
 
-    /// Answers a read of `channel` (percent-decoded), or of those in the query when it is `None`, by the way that the
-    /// request chooses. Refusals are answers too. HEAD is answered like GET without a body.
+    /// Answers a read of `channel` (the segment of the path, still percent-encoded), or of those in the query when it is
+    /// `None`, by the way that the request chooses. Refusals are answers too. HEAD is answered like GET without a body.
     pub async fn read<B>(&self, channel: Option<&str>, mut request: Request<B>) -> Response<Body> {
         let context = &self.context;
         let method = request.method().as_str();

@@ -1,0 +1,251 @@
+//! What one client says on its WebSocket, and what it is told: the objects of its session, and answers to its commands.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+
+use bongsu_core::command::{Command, Op};
+use bongsu_core::control::{Close, Control};
+use bongsu_core::event::Encoding;
+use bongsu_core::log::Draft;
+use bongsu_core::read::From;
+use bongsu_core::{ChannelName, ErrorCode, Problem};
+use bongsu_hub::{Hub, Published};
+use bongsu_wire::publish::Publisher;
+use bongsu_wire::websocket::{CloseCode, Event};
+use bongsu_wire::{command, framing};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::connections::Entry;
+use crate::session::{Session, Turn};
+use crate::signal::Signal;
+use crate::socket::{Outbox, Peer};
+use crate::{Context, receipt};
+
+/// One client on a WebSocket.
+pub(crate) struct Talk {
+    hub: Hub,
+    session: Seat,
+    signal: Arc<Signal>,
+    entry: Entry,
+    /// Answers that are still to come, in the order of their commands.
+    replies: VecDeque<Reply>,
+    replies_max: usize,
+    channels_max: usize,
+    /// The connection ends with this once `$close` is written.
+    ending: Option<(CloseCode, String)>,
+}
+
+/// Where the session is.
+enum Seat {
+    Here(Box<Session>),
+    /// Reading a page from the disk.
+    Away(JoinHandle<(Box<Session>, Turn)>),
+    /// Back with what it read.
+    Back(Box<Session>, Turn),
+    Gone,
+}
+
+/// The answer to one command.
+struct Reply {
+    reference: Option<String>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Known(Result<String, Problem>),
+    /// A publish on its way through the sequencer.
+    Awaited(oneshot::Receiver<Result<Vec<Published>, Problem>>),
+}
+
+impl Peer for Talk {
+    fn hear(&mut self, message: Event, _: &mut Outbox) -> Result<(), (CloseCode, String)> {
+        let Event::Text(text) = message else {
+            return Err((CloseCode::UNSUPPORTED_DATA, "commands are JSON in text frames".into()));
+        };
+        let rules = self.hub.rules();
+        let payload_bytes_max = |channel: &ChannelName| rules.policy(channel).payload_bytes_max;
+        // Without authentication all publishers are one.
+        let publisher = Publisher { name: &"".into(), user: None, payload_bytes_max: &payload_bytes_max };
+        let reply = match command::parse(text.as_bytes(), &publisher, self.channels_max) {
+            Ok(Command { reference, op }) => Reply { reference, outcome: self.execute(op) },
+            Err((reference, problem)) => Reply { reference, outcome: Outcome::Known(Err(problem)) },
+        };
+        self.replies.push_back(reply);
+        Ok(())
+    }
+
+    fn speak(&mut self, out: &mut Outbox) -> Result<(), (CloseCode, String)> {
+        if let Some(ending) = self.ending.take() {
+            return Err(ending);
+        }
+        self.reply(out);
+        let (mut session, turn) = match std::mem::replace(&mut self.session, Seat::Gone) {
+            Seat::Here(mut session) => {
+                if let Some(close) = self.entry.take_close() {
+                    self.ending = Some(ending(&close));
+                    session.close(close);
+                }
+                let turn = session.turn();
+                (session, turn)
+            }
+            Seat::Back(session, turn) => (session, turn),
+            away @ Seat::Away(_) => {
+                self.session = away;
+                return Ok(());
+            }
+            Seat::Gone => return Err((CloseCode::INTERNAL_ERROR, "a read of the log was cut short".into())),
+        };
+        match turn {
+            Turn::Send(pieces) => pieces.into_iter().for_each(|piece| out.push(piece)),
+            Turn::Idle => {}
+            Turn::Cold => {
+                self.session = Seat::Away(tokio::task::spawn_blocking(move || {
+                    let turn = session.turn_cold();
+                    (session, turn)
+                }));
+                return Ok(());
+            }
+            Turn::Ended => return Err((CloseCode::INTERNAL_ERROR, "the log cannot be read".into())),
+        }
+        self.session = Seat::Here(session);
+        Ok(())
+    }
+
+    async fn ready(&mut self) {
+        let Self { session, replies, signal, .. } = self;
+        let reply = async {
+            match replies.front_mut() {
+                Some(Reply { outcome: outcome @ Outcome::Awaited(_), .. }) => outcome.settle().await,
+                Some(_) => {}
+                None => pending().await,
+            }
+        };
+        let back = async {
+            match session {
+                Seat::Away(read) => {
+                    *session = match read.await {
+                        Ok((back, turn)) => Seat::Back(back, turn),
+                        // The read was cut short; the client resumes from what it has.
+                        Err(_) => Seat::Gone,
+                    }
+                }
+                _ => pending().await,
+            }
+        };
+        tokio::select! {
+            () = reply => {}
+            () = back => {}
+            () = signal.raised() => {}
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.replies.len() < self.replies_max && matches!(self.session, Seat::Here(_))
+    }
+}
+
+impl Talk {
+    pub(crate) fn new(context: &Context, session: Session, signal: Arc<Signal>, entry: Entry) -> Self {
+        Self {
+            hub: context.hub.clone(),
+            session: Seat::Here(Box::new(session)),
+            signal,
+            entry,
+            replies: VecDeque::new(),
+            replies_max: context.limits.commands_in_flight_max,
+            channels_max: context.limits.channels_per_connection_max,
+            ending: None,
+        }
+    }
+
+    fn execute(&mut self, op: Op) -> Outcome {
+        match op {
+            Op::Subscribe { channels, since } => Outcome::Known(self.subscribe(&channels, From::Since(since))),
+            Op::Unsubscribe { channels } => {
+                self.session.here(|session| session.remove(&channels));
+                self.note_channels();
+                Outcome::Known(Ok(command::channels_answer(&channels, None)))
+            }
+            Op::Publish(draft) => self.publish(*draft),
+        }
+    }
+
+    fn subscribe(&mut self, channels: &[ChannelName], from: From) -> Result<String, Problem> {
+        let Seat::Here(session) = &mut self.session else {
+            return Err(Problem::new(ErrorCode::Internal, "the connection is ending"));
+        };
+        let mut all = session.channels();
+        all.extend(channels.iter().filter(|channel| !all.contains(channel)).cloned().collect::<Vec<_>>());
+        if all.len() > self.channels_max {
+            let detail =
+                format!("a connection reads at most {} channels (channels_per_connection_max)", self.channels_max);
+            return Err(Problem::new(ErrorCode::TooManyChannels, detail));
+        }
+        let cursor = session.add(channels, from)?;
+        self.entry.set_channels(all);
+        Ok(command::channels_answer(channels, Some(cursor)))
+    }
+
+    fn note_channels(&mut self) {
+        if let Seat::Here(session) = &self.session {
+            self.entry.set_channels(session.channels());
+        }
+    }
+
+    fn publish(&mut self, draft: Draft) -> Outcome {
+        let (done, answer) = oneshot::channel();
+        let handed = self.hub.publish(vec![draft], move |result| {
+            // A client that is gone needs no answer; its event stands.
+            let _ = done.send(result);
+        });
+        match handed {
+            Ok(()) => Outcome::Awaited(answer),
+            Err(problem) => Outcome::Known(Err(problem)),
+        }
+    }
+
+    /// Sends the answers that are known, up to the first that is not.
+    fn reply(&mut self, out: &mut Outbox) {
+        while let Some(Reply { outcome: Outcome::Known(_), .. }) = self.replies.front() {
+            let Some(Reply { reference, outcome: Outcome::Known(result) }) = self.replies.pop_front() else { break };
+            let control = Control::Reply { reference, result };
+            // Answers are told also where the events come as bare payloads: the client asked for them.
+            out.push(framing::control_bytes(&control, Encoding::WebSocket).unwrap_or_default());
+        }
+    }
+}
+
+impl Outcome {
+    /// Waits until the answer is known.
+    async fn settle(&mut self) {
+        if let Self::Awaited(answer) = self {
+            let known = match answer.await {
+                Ok(Ok(published)) => {
+                    Ok(published.first().map_or_else(String::new, |published| receipt(published).to_json()))
+                }
+                Ok(Err(problem)) => Err(problem),
+                Err(_) => Err(Problem::new(
+                    ErrorCode::Internal,
+                    "the publish was lost on its way: try again with the same key",
+                )),
+            };
+            *self = Self::Known(known);
+        }
+    }
+}
+
+impl Seat {
+    fn here<T>(&mut self, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        match self {
+            Self::Here(session) => Some(act(session)),
+            _ => None,
+        }
+    }
+}
+
+/// The close frame that goes with a `$close`.
+fn ending(close: &Close) -> (CloseCode, String) {
+    (CloseCode::new(close.code).unwrap_or(CloseCode::INTERNAL_ERROR), close.reason.clone())
+}
