@@ -27,13 +27,16 @@ pub(crate) fn compact_copy(input: &[u8]) -> Result<Bytes, Problem> {
     Ok(without_spaces(input, spaces).into())
 }
 
+/// The bytes as text, which every JSON is.
+pub(crate) fn text(input: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(input).map_err(|bad| problem_at(input, bad.valid_up_to(), "invalid UTF-8"))
+}
+
 /// Checks a JSON text and counts its bytes of insignificant white space.
 fn check(input: &[u8]) -> Result<usize, Problem> {
-    if let Err(bad) = std::str::from_utf8(input) {
-        return Err(problem_at(input, bad.valid_up_to(), "invalid UTF-8"));
-    }
+    let text = text(input)?;
     // Neither recursion nor a tree: `IgnoredAny` is skipped with one byte of memory per level.
-    serde_json::from_slice::<IgnoredAny>(input).map_err(|error| bad_json(error.to_string()))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| bad_json(error.to_string()))?;
     scan(input)
 }
 

@@ -8,16 +8,22 @@
 //! Nothing here touches a socket, a clock or a task, and nothing panics, whatever it is given. It knows neither hub nor
 //! log: who may do what, and what becomes of it, is decided elsewhere.
 
+pub mod answer;
+mod as_text;
+pub mod command;
 pub mod control;
 mod error;
 pub mod event;
+mod fields;
 pub mod framing;
 pub mod headers;
 pub mod json;
 mod media;
 mod nearest;
 pub mod problem;
+pub mod publish;
 pub mod query;
+pub mod receipt;
 pub mod sse;
 pub mod websocket;
 mod websocket_frame;

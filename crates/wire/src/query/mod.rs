@@ -103,8 +103,8 @@ pub(crate) fn add_once(
         return Ok(());
     }
     if channels.len() == channels_max {
-        let detail = format!("one connection reads at most {channels_max} channels");
-        return Err(Problem::new(ErrorCode::TooManyChannels, detail).hint("Spread them over several connections."));
+        let detail = format!("at most {channels_max} channels are allowed in one request");
+        return Err(Problem::new(ErrorCode::TooManyChannels, detail).hint("Spread them over several."));
     }
     channels.push(channel);
     Ok(())

@@ -3,8 +3,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NONE: &[(&str, &str)] = &[];
-const SSE: &[(&str, &str)] = &[("accept", "text/event-stream")];
+type Headers = [(&'static str, &'static str)];
+
+const NONE: &Headers = &[];
+const SSE: &Headers = &[("accept", "text/event-stream")];
 
 fn cursor(seq: u64) -> Cursor {
     Cursor::new(Epoch::from_random(1), Seq(seq))
@@ -57,7 +59,7 @@ fn where_a_read_begins() {
     let last_id = ("last-event-id", "00000001-5");
     let tag = ("if-none-match", "\"00000001-6\"");
     let sse = ("accept", "text/event-stream");
-    let cases: [(&str, &[(&str, &str)], (From, bool)); 13] = [
+    let cases: [(&str, &Headers, (From, bool)); 13] = [
         ("since=start", NONE, (From::Since(Since::Start), false)),
         ("since=now", NONE, (From::Since(Since::Now), false)),
         ("since=00000001-4", NONE, (at(4), false)),

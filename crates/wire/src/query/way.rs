@@ -168,6 +168,8 @@ mod tests {
     use super::super::PARAMETERS;
     use super::*;
 
+    type Headers = [(&'static str, &'static str)];
+
     fn chosen(query: &str, headers: &[(&str, &str)]) -> Result<(Way, u64), Problem> {
         let query = Query::parse(query, PARAMETERS)?;
         choose(&query, &headers, true).map(|(way, wait)| (way, wait.as_secs()))
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn wait_makes_a_poll_a_long_poll() {
-        let cases: [(&str, &[(&str, &str)], (Way, u64)); 14] = [
+        let cases: [(&str, &Headers, (Way, u64)); 14] = [
             ("", &[("prefer", "wait=7")], (Way::LongPoll, 7)),
             ("", &[("prefer", "respond-async, Wait = \"7\"; x=1")], (Way::LongPoll, 7)),
             ("", &[("prefer", "respond-async"), ("prefer", "wait=7,wait=8")], (Way::LongPoll, 7)),
@@ -232,7 +234,7 @@ mod tests {
 
     #[test]
     fn transport_wins_over_headers() {
-        let cases: [(&str, &[(&str, &str)], Result<Way, ErrorCode>); 11] = [
+        let cases: [(&str, &Headers, Result<Way, ErrorCode>); 11] = [
             ("transport=sse", &[("accept", "application/json")], Ok(Way::Sse)),
             ("transport=stream", &[("accept", "image/png")], Ok(Way::Stream)),
             ("transport=poll", &[("accept", "text/event-stream")], Ok(Way::Poll)),
