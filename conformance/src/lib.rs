@@ -8,6 +8,7 @@
 //! built: only what a client on the other end of a socket can see.
 
 pub mod binary;
+pub mod crash;
 pub mod encode;
 pub mod error;
 pub mod item;

@@ -1,7 +1,7 @@
 //! Named values of a scenario and their substitution: `${name}` and `${name.member}`.
 //!
 //! A string that is nothing but one `${…}` becomes the value itself, with its type; inside a longer
-//! string the value becomes text. `${#a}` is the full name of the scenario's channel `a`, and
+//! string the value becomes text. `${n*100}` multiplies, `${#a}` is the full name of the scenario's channel `a`, and
 //! `${%x}` is the value percent-encoded for a target. `$${` stands for a plain `${`.
 
 use crate::encode::percent;
@@ -49,6 +49,9 @@ impl Vars {
         if let Some(inner) = path.strip_prefix('%') {
             return Ok(Value::String(percent(&text(&self.get(inner)?))));
         }
+        if let Some((factor, times)) = path.split_once('*') {
+            return self.product(factor, times);
+        }
         let mut parts = path.split('.');
         let first = parts.next().unwrap_or_default();
         let mut value = self.values.get(first);
@@ -62,6 +65,16 @@ impl Vars {
             let known: Vec<&str> = self.values.keys().map(String::as_str).collect();
             Failure::wrong(format!("no value `{path}`; known: {}", known.join(", ")))
         })
+    }
+
+    /// `round*1000`: how far a round has got.
+    fn product(&self, name: &str, times: &str) -> Result<Value> {
+        let factor = self.get(name)?.as_u64();
+        factor
+            .zip(times.parse::<u64>().ok())
+            .and_then(|(a, b)| a.checked_mul(b))
+            .map(Value::from)
+            .ok_or_else(|| Failure::wrong(format!("not a product of whole numbers: {name}*{times}")))
     }
 
     /// Substitutes in all strings of a step, but in its deferred members.
@@ -151,6 +164,7 @@ mod tests {
             ("x${n}y${n}", json!("x5y5")),
             ("${p.id}", json!("a b")),
             ("${p.list.1}", json!(2)),
+            ("${n*100}", json!(500)),
             ("${p.list}!", json!("[1,2]!")),
             ("${#a}", json!("a:t1")),
             ("${#=a}", json!("a")),
@@ -166,7 +180,7 @@ mod tests {
 
     #[test]
     fn unknown_and_unfinished_names_are_errors() {
-        for bad in ["${m}", "a ${p.nothing}", "a ${n"] {
+        for bad in ["${m}", "a ${p.nothing}", "a ${n", "${p*2}"] {
             assert!(vars().fill_text(bad).is_err(), "{bad}");
         }
     }

@@ -57,7 +57,7 @@ impl Run<'_> {
     }
 
     pub(super) fn open_files(&mut self, step: &OpenFiles) -> Result<()> {
-        let count = self.lease.server().open_files()?;
+        let count = self.lease.open_files()?;
         self.vars.set(&step.open_files, count);
         Ok(())
     }
@@ -66,7 +66,7 @@ impl Run<'_> {
         let deadline = self.within(Some(step.within_ms));
         let allowed = step.files_fall + step.slack;
         loop {
-            let count = self.lease.server().open_files()?;
+            let count = self.lease.open_files()?;
             if count <= allowed {
                 return Ok(());
             }

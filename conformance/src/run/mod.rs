@@ -31,11 +31,16 @@ pub use vocabulary::{Step, VERBS};
 /// machine, not a promise of speed.
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Runs a trial; the error is a report for a human.
+/// Runs a trial on a server of the pool; the error is a report for a human.
 pub fn trial(pool: &Pool, trial: &Trial) -> std::result::Result<(), String> {
-    let transcript = Transcript::default();
     let mut lease = pool.lease(&trial.setup, trial.scenario.own_server).map_err(|f| format!("no server: {f}"))?;
-    let mut run = Run::new(pool, trial, &mut lease, transcript.clone());
+    trial_on(&mut lease, &pool.namespace(), trial)
+}
+
+/// Runs a trial on a given server; its channels get `namespace` as their last segment.
+pub fn trial_on(lease: &mut Lease, namespace: &str, trial: &Trial) -> std::result::Result<(), String> {
+    let transcript = Transcript::default();
+    let mut run = Run::new(namespace, trial, lease, transcript.clone());
     let outcome = run.steps(&trial.scenario.steps);
     drop(run);
     outcome.map_err(|failure| {
@@ -43,7 +48,7 @@ pub fn trial(pool: &Pool, trial: &Trial) -> std::result::Result<(), String> {
             "{failure}\n\npromise: {}\n\ntranscript:\n{}\nserver log, last lines:\n{}\n",
             trial.scenario.promise,
             transcript.text(),
-            lease.server().log_tail()
+            lease.log_tail()
         )
     })
 }
@@ -93,9 +98,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(pool: &Pool, trial: &Trial, lease: &'a mut Lease, transcript: Transcript) -> Self {
-        let namespace = pool.namespace();
-        let mut vars = Vars::new(&namespace);
+    fn new(namespace: &str, trial: &Trial, lease: &'a mut Lease, transcript: Transcript) -> Self {
+        let mut vars = Vars::new(namespace);
         vars.set("ns", namespace);
         for (name, way) in [("way", trial.way), ("other", trial.other)] {
             if let Some(way) = way {
@@ -144,11 +148,12 @@ impl<'a> Run<'a> {
             Step::SendClose(s) => self.send_close(&s),
             Step::Drain(s) => self.drain(&s),
             Step::Eventually(s) => self.eventually(&s),
-            Step::Expect(s) => self.expect(&s),
-            Step::ExpectClose(s) => self.expect_close(&s),
-            Step::ExpectMany(s) => self.expect_many(&s),
-            Step::ExpectNone(s) => self.expect_none(&s),
-            Step::ExpectSame(s) => self.expect_same(&s),
+            Step::Exited(s) => self.exited(&s),
+            Step::Receive(s) => self.receive(&s),
+            Step::ReceiveClose(s) => self.receive_close(&s),
+            Step::ReceiveMany(s) => self.receive_many(&s),
+            Step::ReceiveNone(s) => self.receive_none(&s),
+            Step::ReceiveSame(s) => self.receive_same(&s),
             Step::FilesFall(s) => self.files_fall(&s),
             Step::Flood(s) => self.flood(&s),
             Step::Frames(s) => self.frames(&s),
@@ -180,7 +185,7 @@ impl<'a> Run<'a> {
     }
 
     fn addr(&self) -> SocketAddr {
-        self.lease.server().addr()
+        self.lease.addr()
     }
 
     /// The deadline of a step.
@@ -245,7 +250,7 @@ mod tests {
     fn unknown_arguments_are_refused() {
         for (verb, good, bad) in [
             ("sleep", json!({"sleep": 1}), json!({"sleep": 1, "x": 1})),
-            ("expect", json!({"expect": "r", "items": []}), json!({"expect": "r", "item": []})),
+            ("receive", json!({"receive": "r", "items": []}), json!({"receive": "r", "item": []})),
         ] {
             assert!(Step::parse(verb, good).is_ok());
             assert!(Step::parse(verb, bad).is_err());

@@ -3,6 +3,7 @@
 use crate::error::{Failure, Result};
 use crate::server::{Server, Setup};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,8 @@ pub enum Lease {
     Shared(Arc<Server>),
     /// The trial's own.
     Own(Box<Server>),
+    /// Somebody else's, known by its address only.
+    At(SocketAddr),
 }
 
 impl Pool {
@@ -60,13 +63,34 @@ impl Pool {
 }
 
 impl Lease {
-    /// The server, to look at.
-    #[must_use]
-    pub fn server(&self) -> &Server {
+    /// The server, where it is ours.
+    fn server(&self) -> Option<&Server> {
         match self {
-            Self::Shared(server) => server,
-            Self::Own(server) => server,
+            Self::Shared(server) => Some(server),
+            Self::Own(server) => Some(server),
+            Self::At(_) => None,
         }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        match self {
+            Self::Shared(server) => server.addr(),
+            Self::Own(server) => server.addr(),
+            Self::At(addr) => *addr,
+        }
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        self.server().map_or_else(String::new, Server::log_tail)
+    }
+
+    /// The number of files it has open.
+    pub fn open_files(&self) -> Result<usize> {
+        self.server().ok_or_else(foreign)?.open_files()
     }
 
     /// The server, to end or restart; only one's own.
@@ -74,6 +98,11 @@ impl Lease {
         match self {
             Self::Own(server) => Ok(server),
             Self::Shared(_) => Err(Failure::wrong("this step ends the server: the scenario needs `own_server = true`")),
+            Self::At(_) => Err(foreign()),
         }
     }
+}
+
+fn foreign() -> Failure {
+    Failure::wrong("this step needs a server that the runner has started")
 }

@@ -1,9 +1,10 @@
 //! Steps that end the server: only on a server of the trial's own.
 
 use super::Run;
-use super::vocabulary::{AwaitExit, Restart, Signalled};
+use super::vocabulary::{AwaitExit, Exited, Restart, Signalled};
 use crate::error::{Failure, Result};
 use crate::server::Signal;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 impl Run<'_> {
@@ -23,17 +24,25 @@ impl Run<'_> {
     }
 
     pub(super) fn await_exit(&mut self, step: &AwaitExit) -> Result<()> {
-        let began = Instant::now();
-        let limit = Duration::from_millis(step.await_exit);
-        let status = self.lease.own()?.wait()?;
-        if began.elapsed() > limit {
-            return Err(Failure::wrong(format!("the exit took {:?}", began.elapsed())));
-        }
+        let status = self.exit_within(step.await_exit)?;
         // §14.14: "SIGTERM: exit code 0".
         if !status.success() {
             return Err(Failure::wrong(format!("the server ended with {status}")));
         }
         Ok(())
+    }
+
+    pub(super) fn exited(&mut self, step: &Exited) -> Result<()> {
+        self.exit_within(step.exited).map(drop)
+    }
+
+    fn exit_within(&mut self, ms: u64) -> Result<ExitStatus> {
+        let began = Instant::now();
+        let status = self.lease.own()?.wait()?;
+        if began.elapsed() > Duration::from_millis(ms) {
+            return Err(Failure::wrong(format!("the exit took {:?}", began.elapsed())));
+        }
+        Ok(status)
     }
 }
 

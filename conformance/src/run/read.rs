@@ -1,7 +1,7 @@
 //! Steps about readers: `open`, `expect…`, `drain`, `close`, `reopen`.
 
 use super::answer::check_headers;
-use super::vocabulary::{Close, Drain, Expect, ExpectClose, ExpectMany, ExpectNone, ExpectSame, Open, Reopen};
+use super::vocabulary::{Close, Drain, Open, Receive, ReceiveClose, ReceiveMany, ReceiveNone, ReceiveSame, Reopen};
 use super::{Active, Run};
 use crate::error::{Failure, Result};
 use crate::item::Item;
@@ -73,20 +73,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The next object, watched and noted.
+    /// The next object, watched.
     fn next(&mut self, name: &str, deadline: Instant) -> Result<Item> {
         let active = self.active(name)?;
         let reader = active.reader.as_mut().ok_or_else(|| Failure::wrong(format!("reader `{name}` is closed")))?;
         let item = reader.next(deadline)?;
-        let watched = active.watch.see(&item);
-        self.transcript.note(format!("  {name} ← {}", item.show()));
-        watched.map(|()| item)
+        active.watch.see(&item).map(|()| item)
     }
 
-    /// The next object that is not passed over.
+    /// The next object that is not passed over, noted.
     fn next_of_interest(&mut self, name: &str, wanted: &[Value], deadline: Instant) -> Result<Item> {
         loop {
             let item = self.next(name, deadline)?;
+            self.transcript.note(format!("  {name} ← {}", item.show()));
             let named = wanted.iter().any(|p| p["type"] == item.kind());
             if item.payload || named || !PASSED_OVER.contains(&item.kind()) {
                 return Ok(item);
@@ -94,16 +93,16 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn expect(&mut self, step: &Expect) -> Result<()> {
+    pub(super) fn receive(&mut self, step: &Receive) -> Result<()> {
         let deadline = self.within(step.within_ms);
         for (n, pattern) in step.items.iter().enumerate() {
             let context = format!("object {} of {}", n + 1, step.items.len());
-            self.expect_one(&step.expect, pattern, &step.items, deadline).map_err(|f| f.within(&context))?;
+            self.receive_one(&step.receive, pattern, &step.items, deadline).map_err(|f| f.within(&context))?;
         }
-        self.note_cursor(&step.expect)
+        self.note_cursor(&step.receive)
     }
 
-    fn expect_one(&mut self, name: &str, pattern: &Value, wanted: &[Value], deadline: Instant) -> Result<()> {
+    fn receive_one(&mut self, name: &str, pattern: &Value, wanted: &[Value], deadline: Instant) -> Result<()> {
         let pattern = self.localize(pattern)?;
         let item = self.next_of_interest(name, wanted, deadline)?;
         check(&pattern, Some(&item.seen()), "", &mut self.vars)
@@ -122,29 +121,30 @@ impl Run<'_> {
         Ok(pattern)
     }
 
-    pub(super) fn expect_many(&mut self, step: &ExpectMany) -> Result<()> {
+    pub(super) fn receive_many(&mut self, step: &ReceiveMany) -> Result<()> {
         let from = step.from.unwrap_or(1);
         for i in from..from + step.count {
             self.vars.set("i", i);
             let deadline = self.within(None);
-            self.expect_one(&step.expect_many, &step.each, &[], deadline).map_err(|f| f.within(&format!("i = {i}")))?;
+            self.receive_one(&step.receive_many, &step.each, &[], deadline)
+                .map_err(|f| f.within(&format!("i = {i}")))?;
         }
-        self.note_cursor(&step.expect_many)
+        self.note_cursor(&step.receive_many)
     }
 
-    pub(super) fn expect_none(&mut self, step: &ExpectNone) -> Result<()> {
+    pub(super) fn receive_none(&mut self, step: &ReceiveNone) -> Result<()> {
         let deadline = self.within(Some(step.for_ms));
-        match self.next_of_interest(&step.expect_none, &[], deadline) {
-            Err(Failure::Timeout(_)) => self.note_cursor(&step.expect_none),
+        match self.next_of_interest(&step.receive_none, &[], deadline) {
+            Err(Failure::Timeout(_)) => self.note_cursor(&step.receive_none),
             Err(other) => Err(other),
             Ok(item) => Err(Failure::wrong(format!("expected nothing, got {}", item.show()))),
         }
     }
 
-    pub(super) fn expect_same(&mut self, step: &ExpectSame) -> Result<()> {
+    pub(super) fn receive_same(&mut self, step: &ReceiveSame) -> Result<()> {
         for n in 1..=step.count {
             let mut first: Option<Item> = None;
-            for name in &step.expect_same {
+            for name in &step.receive_same {
                 let item = self.next_of_interest(name, &[], self.within(None))?;
                 let first = first.get_or_insert_with(|| item.clone());
                 if first.raw != item.raw {
@@ -156,25 +156,25 @@ impl Run<'_> {
                 }
             }
         }
-        step.expect_same.iter().try_for_each(|name| self.note_cursor(name))
+        step.receive_same.iter().try_for_each(|name| self.note_cursor(name))
     }
 
-    pub(super) fn expect_close(&mut self, step: &ExpectClose) -> Result<()> {
+    pub(super) fn receive_close(&mut self, step: &ReceiveClose) -> Result<()> {
         let deadline = self.within(step.within_ms);
-        if self.sockets.contains_key(&step.expect_close) {
-            return self.expect_socket_close(step, deadline);
+        if self.sockets.contains_key(&step.receive_close) {
+            return self.receive_socket_close(step, deadline);
         }
         for pattern in &step.items {
-            self.expect_one(&step.expect_close, pattern, &step.items, deadline)?;
+            self.receive_one(&step.receive_close, pattern, &step.items, deadline)?;
         }
-        self.note_cursor(&step.expect_close)?;
-        match self.next_of_interest(&step.expect_close, &[], deadline) {
+        self.note_cursor(&step.receive_close)?;
+        match self.next_of_interest(&step.receive_close, &[], deadline) {
             Ok(item) => Err(Failure::wrong(format!("expected the end, got {}", item.show()))),
             Err(failure) => self.closed_as_expected(step, failure),
         }
     }
 
-    pub(super) fn closed_as_expected(&mut self, step: &ExpectClose, failure: Failure) -> Result<()> {
+    pub(super) fn closed_as_expected(&mut self, step: &ReceiveClose, failure: Failure) -> Result<()> {
         match (failure, &step.code) {
             (Failure::Closed { code, .. }, Some(pattern)) => {
                 let code = code.map(Value::from);
@@ -190,7 +190,8 @@ impl Run<'_> {
         let channel = self.vars.channel(&step.channel);
         let (mut events, mut gaps) = (0, Vec::new());
         loop {
-            let item = self.next_of_interest(&step.drain, &[], deadline)?;
+            // Not noted one by one: there may be tens of thousands.
+            let item = self.next(&step.drain, deadline)?;
             if item.text("channel") != Some(channel.as_str()) {
                 continue;
             }
@@ -202,6 +203,7 @@ impl Run<'_> {
                 break;
             }
         }
+        self.transcript.note(format!("  {}: {events} events, gaps: {gaps:?}", step.drain));
         check_gaps(&step.gap, &gaps)?;
         let bounds = step.at_least.unwrap_or(0)..=step.at_most.unwrap_or(u64::MAX);
         if !bounds.contains(&events) {

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::http::body_bytes;
-use super::vocabulary::{ExpectClose, FrameSpec, Frames, Message, Send, SendClose, Socket};
+use super::vocabulary::{FrameSpec, Frames, Message, ReceiveClose, Send, SendClose, Socket};
 use crate::error::{Failure, Result};
 use crate::net::Request;
 use crate::pattern::check;
@@ -80,8 +80,8 @@ impl Run<'_> {
         check(pattern, Some(&Value::String(actual)), "the message", &mut self.vars)
     }
 
-    pub(super) fn expect_socket_close(&mut self, step: &ExpectClose, deadline: Instant) -> Result<()> {
-        match self.websocket(&step.expect_close)?.message(deadline) {
+    pub(super) fn receive_socket_close(&mut self, step: &ReceiveClose, deadline: Instant) -> Result<()> {
+        match self.websocket(&step.receive_close)?.message(deadline) {
             Ok(message) => Err(Failure::wrong(format!("expected the end, got {message:?}"))),
             Err(failure) => self.closed_as_expected(step, failure),
         }

@@ -42,11 +42,7 @@ steps! {
     close_frame => SendClose,
     drain => Drain,
     eventually => Eventually,
-    expect => Expect,
-    expect_close => ExpectClose,
-    expect_many => ExpectMany,
-    expect_none => ExpectNone,
-    expect_same => ExpectSame,
+    exited => Exited,
     files_fall => FilesFall,
     flood => Flood,
     frames => Frames,
@@ -56,6 +52,11 @@ steps! {
     publish => Publish,
     publish_many => PublishMany,
     raw => Raw,
+    receive => Receive,
+    receive_close => ReceiveClose,
+    receive_many => ReceiveMany,
+    receive_none => ReceiveNone,
+    receive_same => ReceiveSame,
     reopen => Reopen,
     repeat => Repeat,
     request => Request,
@@ -188,9 +189,9 @@ pub struct Open {
 /// patterns names that type.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expect {
+pub struct Receive {
     /// The reader.
-    pub expect: String,
+    pub receive: String,
     /// A pattern per object.
     pub items: Vec<Value>,
     /// Milliseconds in which they have to come.
@@ -200,9 +201,9 @@ pub struct Expect {
 /// The next `count` objects, each by one pattern with `${i}`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExpectMany {
+pub struct ReceiveMany {
     /// The reader.
-    pub expect_many: String,
+    pub receive_many: String,
     /// How many.
     pub count: u64,
     /// The first `${i}`; 1 unless said.
@@ -214,9 +215,9 @@ pub struct ExpectMany {
 /// No object (but `$open`, `$live`, `$beat`) for a while.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExpectNone {
+pub struct ReceiveNone {
     /// The reader.
-    pub expect_none: String,
+    pub receive_none: String,
     /// For how long.
     pub for_ms: u64,
 }
@@ -224,9 +225,9 @@ pub struct ExpectNone {
 /// The next objects of several readers are the same bytes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExpectSame {
+pub struct ReceiveSame {
     /// The readers.
-    pub expect_same: Vec<String>,
+    pub receive_same: Vec<String>,
     /// How many objects.
     pub count: u64,
 }
@@ -234,9 +235,9 @@ pub struct ExpectSame {
 /// The reader's connection ends, after nothing but `$open`, `$live`, `$beat` and these objects.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExpectClose {
+pub struct ReceiveClose {
     /// The reader (or socket).
-    pub expect_close: String,
+    pub receive_close: String,
     /// Objects before the end.
     #[serde(default)]
     pub items: Vec<Value>,
@@ -367,6 +368,14 @@ pub struct Signalled {
 pub struct AwaitExit {
     /// Milliseconds it may take.
     pub await_exit: u64,
+}
+
+/// Waits for the server to exit, with whatever code.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exited {
+    /// Milliseconds it may take.
+    pub exited: u64,
 }
 
 /// Waits.
