@@ -78,7 +78,7 @@ pub fn event_element(event: &Event, format: Format) -> Bytes {
 
 /// The control object in one encoding; `None` where only payloads are sent.
 ///
-/// As server-sent events, `$open` and `$close` carry a `retry:` line, and controls with a cursor an `id:` line. Not so
+/// As server-sent events, `$open`, and a `$close` after which to come back, carry a `retry:` line, and controls with a cursor an `id:` line. Not so
 /// `$open`, before which the reader may have stood elsewhere, and `$gap`, whose cursor is that of one channel only.
 #[must_use]
 pub fn control_bytes(control: &Control, encoding: Encoding) -> Option<Bytes> {
@@ -205,8 +205,9 @@ fn control_sse(control: &Control) -> Bytes {
     match control {
         Control::Live { cursor } | Control::Beat { cursor, .. } => sse::push_id(&mut out, cursor),
         Control::Open { retry, .. } => sse::push_retry(&mut out, *retry),
-        Control::Close(close) => sse::push_retry(&mut out, close.retry),
-        Control::Gap { .. } | Control::Reply { .. } => {}
+        // A reader that is not to come back must not be told a time, least of all none at all.
+        Control::Close(close) if close.reconnect => sse::push_retry(&mut out, close.retry),
+        Control::Close(_) | Control::Gap { .. } | Control::Reply { .. } => {}
     }
     sse::push_event(&mut out, control::type_name(control));
     sse::begin_data(&mut out);
