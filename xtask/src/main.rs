@@ -21,7 +21,7 @@ Usage: cargo xtask <COMMAND>
 
 Commands:
   test         Every suite: unit, property, conformance, crash, WebSocket conformance, browser, docs samples
-  test SUITE   One of them: rust, autobahn, browser, samples
+  test SUITE   One of them: rust, node, samples, autobahn
   ci           Format, lints, licences, generated docs, then `test`
   docs         Writes the generated reference pages anew
   help         This text

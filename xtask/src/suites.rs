@@ -9,7 +9,7 @@ use crate::step::{Failed, root, run, run_with};
 type Suite = (&'static str, fn() -> Result<(), Failed>);
 
 /// In the order in which they are most likely to find something soon.
-const SUITES: &[Suite] = &[("rust", rust), ("browser", browser), ("samples", samples), ("autobahn", autobahn)];
+const SUITES: &[Suite] = &[("rust", rust), ("node", node), ("samples", samples), ("autobahn", autobahn)];
 
 pub(crate) fn all() -> Result<(), Failed> {
     SUITES.iter().try_for_each(|(_, suite)| suite())?;
@@ -35,11 +35,11 @@ fn rust() -> Result<(), Failed> {
 }
 
 /// Pages and `EventSource` in Chromium, and real recorded payloads from npm.
-fn browser() -> Result<(), Failed> {
+fn node() -> Result<(), Failed> {
     install::debian(("chromium", &["--version"]), &["chromium"])?;
     let server = server()?;
-    run("npm", &["ci", "--prefix", "conformance/browser", "--no-audit", "--no-fund", "--loglevel=error"])?;
-    run_with("npm", &["test", "--prefix", "conformance/browser"], &[("BONGSU_BIN", &server.to_string_lossy())])
+    run("npm", &["ci", "--prefix", "conformance/node", "--no-audit", "--no-fund", "--loglevel=error"])?;
+    run_with("npm", &["test", "--prefix", "conformance/node"], &[("BONGSU_BIN", &server.to_string_lossy())])
 }
 
 /// The commands that the README and `docs/` tell people to paste.
