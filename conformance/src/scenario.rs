@@ -251,6 +251,23 @@ mod tests {
         assert_eq!(names(text), ["t::s::x_y", "t::s::z"]);
     }
 
+    /// White space and emphasis do not count; ` […] ` in a promise leaves something out.
+    #[test]
+    fn promises_are_quoted_from_the_protocol_page() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let plain = |text: &str| {
+            let text = text.replace("**", "");
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let page = plain(&std::fs::read_to_string(root.join("../docs/protocol.md")).unwrap());
+        for trial in load(&root.join("scenarios")).unwrap() {
+            let (_, words) = trial.scenario.promise.split_once(": ").unwrap();
+            for part in words.split(" […] ") {
+                assert!(page.contains(&plain(part)), "{}: {part}", trial.name);
+            }
+        }
+    }
+
     #[test]
     fn mistakes_in_a_file_are_refused() {
         let head = "[[scenario]]\nname='s'\npromise='§2: w'\n";

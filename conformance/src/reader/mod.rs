@@ -45,9 +45,11 @@ pub fn open(spec: &Spec, deadline: Instant) -> Result<Box<dyn Reader>> {
     })
 }
 
-/// The cursor an object carries: `id` for events, `cursor` for controls.
+/// The position an object carries: `id` for events, `cursor` for controls. §14.15: that of a `$gap`
+/// "is no position for a resume of several channels".
 fn carried_cursor(item: &Item) -> Option<&str> {
-    item.text("id").or_else(|| item.text("cursor"))
+    let cursor = item.text("cursor").filter(|_| item.kind() != "$gap");
+    item.text("id").or(cursor)
 }
 
 /// §2: what every answer of a reading request carries.

@@ -157,7 +157,7 @@ impl Reader for Streaming {
             Decoder::Lines(_) => carried_cursor(&item),
         };
         // Before the first `id:` line, `$open` is all there is to resume from.
-        let fallback = item.text("cursor").filter(|_| self.position.is_none());
+        let fallback = carried_cursor(&item).filter(|_| self.position.is_none());
         if let Some(cursor) = cursor.or(fallback) {
             self.position = Some(cursor.to_owned());
         }
