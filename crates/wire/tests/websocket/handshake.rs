@@ -77,7 +77,9 @@ fn headers_may_be_written_in_any_allowed_way() {
     assert!(accept(lower.iter().map(|(name, value)| (name.as_str(), *value)).collect()).is_ok());
     let mut two = with("Connection", Some(b"keep-alive"));
     two.push(("connection", b"upgrade"));
-    assert!(accept(two).is_ok(), "a list may be spread over several headers");
+    assert!(accept(two.clone()).is_ok(), "a list may be spread over several headers");
+    two.extend([("Connection", &b"Upgrade"[..]), ("Upgrade", b"websocket")]);
+    assert!(accept(two).is_ok(), "and may say the same again");
 }
 
 #[test]
@@ -208,6 +210,8 @@ fn a_client_refuses_answers_that_do_not_belong_to_it() {
     let answer: Headers<'_> =
         vec![("Upgrade", b"WebSocket"), ("Connection", b"upgrade"), ("Sec-WebSocket-Accept", ACCEPT.as_bytes())];
     assert_eq!(client().verify(101, answer.clone()), Ok(None), "a server need not choose a subprotocol");
+    let twice = [answer.clone(), answer.clone()].concat();
+    assert_eq!(client().verify(101, twice), Ok(None), "lists may say the same again");
     assert_eq!(client().verify(200, answer.clone()), Err(Refusal::Status(200)));
     assert_eq!(client().verify(426, []), Err(Refusal::Status(426)));
 

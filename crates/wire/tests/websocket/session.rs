@@ -255,6 +255,19 @@ fn an_idle_session_holds_no_memory() {
 }
 
 #[test]
+fn what_waits_in_a_session_is_counted() {
+    let mut session = server();
+    receive(&mut session, &masked(PING, &[1; 125]), 0);
+    let pong = session.buffered_bytes();
+    assert!((125..400).contains(&pong), "{pong}");
+    session.close(CloseCode::NORMAL, &"x".repeat(123), 0);
+    let both = session.buffered_bytes();
+    assert_eq!(both, pong + 125);
+    receive(&mut session, &masked(TEXT, &[b'a'; 500])[..300], 0);
+    assert!(session.buffered_bytes() >= both + 292, "{}", session.buffered_bytes());
+}
+
+#[test]
 fn two_sessions_understand_each_other() {
     const KEY: MaskKey = [1, 2, 3, 4];
     let mut client = Session::new(Role::Client, SMALL, TIMING, 0);
