@@ -346,6 +346,19 @@ mod tests {
     }
 
     #[test]
+    fn text_and_bytes_always_say_what_they_are() {
+        for (kind, media_type) in [
+            (PayloadKind::Json, None),
+            (PayloadKind::Text, Some("text/plain")),
+            (PayloadKind::Binary, Some("application/octet-stream")),
+        ] {
+            let object = event_bytes(&event(kind, b"1"), Encoding::Object);
+            let object: serde_json::Value = serde_json::from_slice(&object).unwrap();
+            assert_eq!(object.get("content_type").and_then(serde_json::Value::as_str), media_type);
+        }
+    }
+
+    #[test]
     fn elements_of_answers() {
         let cases = [
             (PayloadKind::Json, &b"{\"n\":1}"[..], "{\"n\":1}"),

@@ -201,6 +201,7 @@ mod tests {
             ("123456789012345678901234567890.10", "123456789012345678901234567890.10"),
             (r#""\u00e9\/\ud83d\ude00""#, r#""\u00e9\/\ud83d\ude00""#),
             (r#""\u0000""#, r#""\u0000""#),
+            (r#""\ud7ff\ue000\ud800\udc00\udbff\udfff""#, r#""\ud7ff\ue000\ud800\udc00\udbff\udfff""#),
             ("\"봉수\"", "\"봉수\""),
         ];
         for (input, output) in cases {
@@ -222,6 +223,9 @@ mod tests {
             (r#"["\ud83d"]"#, "half a surrogate pair in an escape at line 1 column 3"),
             (r#""a\ude00\ud83d""#, "half a surrogate pair in an escape at line 1 column 3"),
             (r#""\ud83d\ud83d""#, "half a surrogate pair in an escape at line 1 column 2"),
+            (r#""\ud800""#, "half a surrogate pair in an escape at line 1 column 2"),
+            (r#""\udfff""#, "half a surrogate pair in an escape at line 1 column 2"),
+            (r#""\udbff\ue000""#, "half a surrogate pair in an escape at line 1 column 2"),
             (r#"{"\ud83dx":1}"#, "half a surrogate pair in an escape at line 1 column 3"),
             (&deep, "more than 100 levels of nesting at line 1 column 101"),
         ];
@@ -261,6 +265,20 @@ mod tests {
         })
     }
 
+    fn string_is_that_of_serde_json(text: &str) {
+        let mut out = Vec::new();
+        push_string(&mut out, text);
+        assert_eq!(out.len(), string_len(text));
+        assert_eq!(out, serde_json::to_vec(text).unwrap());
+    }
+
+    #[test]
+    fn every_ascii_character_is_escaped_as_it_must() {
+        for byte in 0..=0x80 {
+            string_is_that_of_serde_json(&format!("a{}", char::from(byte)));
+        }
+    }
+
     proptest! {
         #[test]
         fn compaction_keeps_the_value(value in any_json(), pretty in any::<bool>()) {
@@ -286,10 +304,7 @@ mod tests {
 
         #[test]
         fn strings_are_those_of_serde_json(text in any::<String>()) {
-            let mut out = Vec::new();
-            push_string(&mut out, &text);
-            prop_assert_eq!(out.len(), string_len(&text));
-            prop_assert_eq!(out, serde_json::to_vec(&text).unwrap());
+            string_is_that_of_serde_json(&text);
         }
     }
 }

@@ -36,7 +36,7 @@ mod tests {
         let cases = [
             ("chanel", Some("channel")),
             ("channels", Some("channel")),
-            ("Since", Some("since")),
+            ("SINCE", Some("since")),
             ("from", Some("format")),
             ("heart_beat", Some("heartbeat")),
             ("types", Some("type")),

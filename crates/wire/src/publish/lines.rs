@@ -189,6 +189,9 @@ mod tests {
         let digits = [b'1'; 64];
         assert_eq!(lines(&vec![&newlines[..]; 64]), (vec![], true));
         assert_eq!(lines(&vec![&newlines[..]; 65]), (vec![], false));
+        let mut apart = newlines.clone();
+        apart.push(b'a');
+        assert!(lines(&vec![&apart[..]; 65]).1, "only what stands between two lines counts");
         assert_eq!(lines(&[&digits[..]; 3]), (vec![LONG.to_owned()], true));
         assert_eq!(lines(&[&digits[..]; 4]), (vec![LONG.to_owned()], false));
     }
