@@ -16,7 +16,7 @@ use bongsu_core::read::{Format, From, ReadRequest, Way};
 use bongsu_core::subscription::{Item, ReadError};
 use bongsu_core::{ChannelName, Control, Millis, Problem};
 use bongsu_hub::Reader;
-use bongsu_wire::{framing, sse};
+use bongsu_wire::framing;
 use bytes::Bytes;
 
 /// How much one turn may bring: enough to make the system call worth it, little enough to share the thread fairly.
@@ -25,7 +25,6 @@ const TURN: Budget = Budget { events: 256, bytes: 256 << 10 };
 /// A streaming answer in progress.
 pub(crate) struct Session {
     reader: Reader,
-    way: Way,
     encoding: Encoding,
     state: State,
 }
@@ -60,7 +59,7 @@ pub(crate) enum Turn {
 
 impl Session {
     pub(crate) fn new(reader: Reader, way: Way, format: Format, opening: Opening) -> Self {
-        Self { reader, way, encoding: framing::encoding(way, format), state: State::Opening(opening) }
+        Self { reader, encoding: framing::encoding(way, format), state: State::Opening(opening) }
     }
 
     /// The next bytes; never waits.
@@ -83,9 +82,6 @@ impl Session {
 
     fn open(&self, opening: Opening, out: &mut Vec<Bytes>) {
         let Opening { connection, heartbeat, retry, replay } = opening;
-        if self.way == Way::Sse {
-            out.push(sse::retry_line(retry));
-        }
         let cursor = self.reader.cursor();
         out.extend(self.control(&Control::Open { connection, cursor, heartbeat, retry, replay }));
     }
