@@ -64,7 +64,7 @@ impl EventsBody {
         }
     }
 
-    /// Whether it is NDJSON, to be read with [`LineDecoder`](super::LineDecoder) and [`line`].
+    /// Whether it is NDJSON, to be read with [`LineDecoder`](super::LineDecoder) and [`line()`].
     #[must_use]
     pub fn is_ndjson(&self) -> bool {
         matches!(self.0, Form::Ndjson)
@@ -169,7 +169,7 @@ fn item(publisher: &Publisher<'_>, text: &str, key: Option<Arc<str>>) -> Result<
 /// Reads the fields of a publish command, those of an event but for `op`, `ref` and `channels`.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn command(publisher: &Publisher<'_>, fields: &Fields<'_>) -> Result<Draft, Problem> {
     let about = about_fields(fields)?;
     let channel = fields.string("channel")?.ok_or_else(|| missing("channel"))?;

@@ -1,7 +1,7 @@
 //! What publishers say: bodies and headers to [`Draft`]s.
 //!
 //! Two addresses take events. On `/v1/channels/{channel}` the body is the payload ([`channel_body`]); on `/v1/events`
-//! the body says all about one event or many ([`EventsBody`], [`events_body`], [`line`] for NDJSON). CloudEvents come in
+//! the body says all about one event or many ([`EventsBody`], [`events_body`], [`line()`] for NDJSON). CloudEvents come in
 //! all their modes. This module must not know who may publish where.
 
 mod channel;
