@@ -80,6 +80,17 @@ fn memory_never_exceeds_the_limit_however_slowly_a_message_comes() {
 }
 
 #[test]
+fn growing_stops_at_the_limit() {
+    let limits = Limits { message_bytes_max: 100_000, fragments_max: 1 };
+    let mut reader = Reader::new(Role::Server, limits);
+    let frame = masked(BINARY, &[b'x'; 100_000]);
+    // Doubling what the first piece took would be more than any message may have.
+    feed(&mut reader, &frame[..60_000]).unwrap();
+    feed(&mut reader, &frame[60_000..90_000]).unwrap();
+    assert!(reader.buffered_bytes() <= 100_000 + OVERHEAD_BYTES_MAX, "{}", reader.buffered_bytes());
+}
+
+#[test]
 fn nothing_is_held_between_messages() {
     let bytes = stream(&[
         (TEXT_MORE, "안".as_bytes()),
