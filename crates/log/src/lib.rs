@@ -7,6 +7,7 @@
 
 mod config;
 mod embedded;
+pub mod inspect;
 mod ledger;
 mod memory;
 

@@ -52,10 +52,6 @@ impl Home {
         if path.join(MARKER).exists() { Self::claim(path) } else { Err(OpenError::Missing { path: path.to_owned() }) }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(crate) fn store(&self) -> PathBuf {
         self.path.join("store")
     }

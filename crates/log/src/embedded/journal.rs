@@ -99,8 +99,7 @@ fn scan(journal: &Path) -> io::Result<End> {
     let mut newest = None;
     loop {
         match scanner.write()? {
-            // Numbers of writes are not under the checksum, but they rise.
-            Some(number) if newest < Some(number) => newest = Some(number),
+            Some(number) if follows(newest, number) => newest = Some(number),
             _ => break,
         }
         good = scanner.position;
@@ -108,6 +107,12 @@ fn scan(journal: &Path) -> io::Result<End> {
     scanner.file.seek(SeekFrom::Start(good))?;
     let torn = length_without_zeros(&mut scanner.file)?;
     Ok(End { good, torn })
+}
+
+/// Whether a write of this number can come after the newest so far. Numbers are not under the checksum of a write, but they
+/// rise, one by one but for those the store takes for itself.
+fn follows(newest: Option<u64>, number: u64) -> bool {
+    newest.is_none_or(|newest| number > newest && number - newest < 1 << 20)
 }
 
 /// The length of what is left, without zeros at its end.

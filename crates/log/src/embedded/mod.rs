@@ -23,6 +23,9 @@ mod record;
 mod store;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -31,6 +34,13 @@ use std::time::{Duration, Instant};
 use bongsu_core::log::{AppendOutcome, Budget, ChannelState, Entry, Group, Log, LogError, LogUsage, Slice, Trim};
 use bongsu_core::policy::Rules;
 use bongsu_core::{ChannelName, Epoch, Millis, Seq};
+
+/// What it takes to look into a log without opening it for use.
+pub(crate) mod offline {
+    pub(crate) use super::home::{Home, Tip};
+    pub(crate) use super::open::{Contents, Found, contents, find};
+    pub(crate) use super::record::{LogRecord, read_event};
+}
 
 pub use error::OpenError;
 pub use journal::Torn;
@@ -78,7 +88,10 @@ impl EmbeddedLog {
         let newest = contents.newest();
         let tip = Tip::open(&found.home)?;
         let random = getrandom::u64().expect("the system's random source works");
-        let decided = open::decide(&found, &tip, newest, random);
+        let (last, boot) = (found.log.as_ref(), home::boot_id());
+        let decided = open::decide(open::Evidence { last, tip: tip.read(), newest, boot, random });
+        let clean = last.is_none_or(|last| last.clean);
+        let opened = Opened { clean, new_epoch: decided.new_epoch, torn: found.torn };
         let epoch = decided.log.epoch;
         let purges = contents.purges.clone();
         let mut writer = Writer { log: decided.log, purges, space: Default::default(), newest };
@@ -89,7 +102,7 @@ impl EmbeddedLog {
         let log = Self {
             epoch,
             config,
-            opened: decided.opened,
+            opened,
             writer: Mutex::new(writer),
             ledger: RwLock::new(contents.into_ledger(rules, config, epoch, decided.head)),
             marks: MarksAhead::default(),

@@ -9,7 +9,7 @@ use bongsu_core::policy::Rules;
 use bongsu_core::{Epoch, Seq};
 
 use super::error::OpenError;
-use super::home::{Home, Tip, boot_id};
+use super::home::{Home, Tip};
 use super::journal::{self, Torn};
 use super::record::{
     LOG_KEY, LogRecord, Purge, parse_channel_key, prefix, read_answer, read_channel, read_log, read_name, read_purge,
@@ -98,22 +98,36 @@ pub(crate) fn find(home: Home, cache_bytes: u64) -> Result<Found, OpenError> {
 }
 
 /// What is decided about a log that was found.
+#[derive(Debug)]
 pub(crate) struct Decided {
     pub(crate) log: LogRecord,
-    pub(crate) opened: Opened,
+    pub(crate) new_epoch: Option<NewEpoch>,
     /// Where numbering goes on.
     pub(crate) head: Seq,
 }
 
-/// Decides with which epoch and number the log goes on, given the newest number found in its records.
-pub(crate) fn decide(found: &Found, tip: &Tip, newest: Seq, random: u64) -> Decided {
-    let boot = boot_id();
-    let Some(last) = &found.log else {
-        let epoch = Epoch::from_random(random);
-        let opened = Opened { clean: true, new_epoch: Some(NewEpoch::Created), torn: found.torn.clone() };
-        return Decided { log: next_run(epoch, Seq::ZERO, boot, 0), opened, head: Seq::ZERO };
+/// What tells how the last run ended.
+pub(crate) struct Evidence<'a> {
+    /// The log's own record.
+    pub(crate) last: Option<&'a LogRecord>,
+    /// How far the log was synced, as far as that was remembered.
+    pub(crate) tip: Option<(Epoch, Seq)>,
+    /// The newest number found in the records.
+    pub(crate) newest: Seq,
+    /// The present boot of the machine; empty if unknown.
+    pub(crate) boot: String,
+    /// For the case that a new epoch is needed.
+    pub(crate) random: u64,
+}
+
+/// Decides with which epoch and number the log goes on.
+pub(crate) fn decide(evidence: Evidence<'_>) -> Decided {
+    let Evidence { last, tip, newest, boot, random } = evidence;
+    let Some(last) = last else {
+        let log = next_run(Epoch::from_random(random), Seq::ZERO, boot, 0);
+        return Decided { log, new_epoch: Some(NewEpoch::Created), head: Seq::ZERO };
     };
-    let synced = tip.read().filter(|(epoch, _)| *epoch == last.epoch).map_or(Seq::ZERO, |(_, seq)| seq);
+    let synced = tip.filter(|(epoch, _)| *epoch == last.epoch).map_or(Seq::ZERO, |(_, seq)| seq);
     let same_boot = !boot.is_empty() && boot == last.boot;
     let new_epoch = if synced > newest {
         Some(NewEpoch::SyncedLost { synced, found: newest })
@@ -125,8 +139,7 @@ pub(crate) fn decide(found: &Found, tip: &Tip, newest: Seq, random: u64) -> Deci
     let epoch = if new_epoch.is_some() { Epoch::from_random(random) } else { last.epoch };
     // Everything reserved may have been given, unless the log was closed: then this is the exact head.
     let head = last.reserved.max(newest).max(synced);
-    let opened = Opened { clean: last.clean, new_epoch, torn: found.torn.clone() };
-    Decided { log: next_run(epoch, head, boot, last.writes), opened, head }
+    Decided { log: next_run(epoch, head, boot, last.writes), new_epoch, head }
 }
 
 fn next_run(epoch: Epoch, head: Seq, boot: String, writes: u64) -> LogRecord {
@@ -191,4 +204,64 @@ pub(crate) fn contents(store: &Store) -> Result<Contents, String> {
 fn channel_id(key: &[u8], expected: usize) -> Result<ChannelId, String> {
     let id = parse_channel_key(key).map_err(|_| "the key of a channel is unreadable".to_owned())?;
     if id as usize == expected { Ok(id) } else { Err(format!("channel number {expected} is missing")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: u64 = 7;
+    const NEW: u64 = 8;
+
+    fn last(clean: bool, unsynced: bool, boot: &str) -> LogRecord {
+        let (epoch, boot) = (Epoch::from_random(OLD), boot.to_owned());
+        LogRecord { epoch, reserved: Seq(100), clean, unsynced, boot, writes: 3 }
+    }
+
+    fn decide_from(last: Option<&LogRecord>, tip: Option<(u64, u64)>, newest: u64, boot: &str) -> Decided {
+        let tip = tip.map(|(epoch, seq)| (Epoch::from_random(epoch), Seq(seq)));
+        decide(Evidence { last, tip, newest: Seq(newest), boot: boot.to_owned(), random: NEW })
+    }
+
+    #[test]
+    fn the_epoch_changes_only_when_positions_may_have_lost_their_meaning() {
+        let lost = |synced, found| Some(NewEpoch::SyncedLost { synced: Seq(synced), found: Seq(found) });
+        let unsynced = Some(NewEpoch::UnsyncedLost);
+        let cases = [
+            // Closed properly: nothing can be lost, whatever happened to the machine.
+            (last(true, true, "a"), None, "b", None),
+            (last(true, false, "a"), Some((OLD, 40)), "a", None),
+            // Killed: the system still had what was not synced.
+            (last(false, true, "a"), None, "a", None),
+            // The machine stopped, but everything seen was synced.
+            (last(false, false, "a"), Some((OLD, 40)), "b", None),
+            // The machine stopped, or nobody knows whether it did.
+            (last(false, true, "a"), None, "b", unsynced),
+            (last(false, true, "a"), None, "", unsynced),
+            (last(false, true, ""), None, "", unsynced),
+            // What was synced is gone.
+            (last(false, false, "a"), Some((OLD, 41)), "a", lost(41, 40)),
+            (last(true, false, "a"), Some((OLD, 41)), "a", lost(41, 40)),
+            // The memory of another epoch tells nothing of this one.
+            (last(false, false, "a"), Some((NEW, 41)), "a", None),
+        ];
+        for (last, tip, boot, expected) in cases {
+            let told = format!("{last:?}, {tip:?}, boot {boot:?}");
+            let decided = decide_from(Some(&last), tip, 40, boot);
+            assert_eq!(decided.new_epoch, expected, "{told}");
+            let epoch = Epoch::from_random(if expected.is_some() { NEW } else { OLD });
+            assert_eq!(decided.log.epoch, epoch, "{told}");
+            assert!(!decided.log.clean && !decided.log.unsynced && decided.log.boot == boot, "{told}");
+        }
+    }
+
+    #[test]
+    fn numbers_go_on_after_everything_that_may_have_been_given() {
+        for (newest, tip, head) in [(40, 41, 100), (40, 0, 100), (120, 0, 120), (40, 130, 130)] {
+            let decided = decide_from(Some(&last(false, false, "a")), Some((OLD, tip)), newest, "a");
+            assert_eq!((decided.head, decided.log.reserved), (Seq(head), Seq(head + RESERVE)), "{newest}, {tip}");
+        }
+        let new = decide_from(None, None, 0, "a");
+        assert_eq!((new.head, new.log.reserved, new.new_epoch), (Seq(0), Seq(RESERVE), Some(NewEpoch::Created)));
+    }
 }

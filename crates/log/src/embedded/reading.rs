@@ -73,13 +73,15 @@ impl EmbeddedLog {
                 pass.before = read_mark(&key, &record).ok().map(|(offset, _)| offset);
                 continue;
             }
-            let event = read_event(&key, &record, name, self.epoch).map_err(|_| damaged(name, &key))?;
-            bytes += event.payload.bytes.len();
-            let full = pass.events.len() >= budget.events || bytes > budget.bytes;
-            if full && !pass.events.is_empty() {
+            let is_full = pass.events.len() >= budget.events.max(1);
+            // Not looked at if it is not asked for: it may be damaged.
+            let event = (!is_full).then(|| read_event(&key, &record, name, self.epoch)).transpose();
+            let event = event.map_err(|_| damaged(name, &key))?;
+            bytes += event.as_ref().map_or(0, |event| event.payload.bytes.len());
+            let Some(event) = event.filter(|_| pass.events.is_empty() || bytes <= budget.bytes) else {
                 pass.complete = false;
                 break;
-            }
+            };
             pass.events.push(Arc::new(event));
         }
         Ok(pass)

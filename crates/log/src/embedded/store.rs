@@ -125,6 +125,14 @@ impl Store {
         self.database.persist(PersistMode::Buffer).map_err(|error| explain(&error))
     }
 
+    /// Writes everything that is in memory to tables, for tests that spoil tables.
+    #[cfg(test)]
+    pub(crate) fn write_out(&self) {
+        for keyspace in [&self.events, &self.state] {
+            keyspace.rotate_memtable_and_wait().expect("the memory can be written out");
+        }
+    }
+
     /// The records of a channel after `after` up to and including `upto`, from either end.
     pub(crate) fn events(
         &self,
@@ -149,11 +157,6 @@ impl Store {
         // A range that ends before it begins is empty here, and an error there.
         let end = event_key(channel, upto.max(after));
         self.events.range((Bound::Excluded(event_key(channel, after)), Bound::Included(end)))
-    }
-
-    /// All events of all channels, in order of their keys.
-    pub(crate) fn all_events(&self) -> impl Iterator<Item = Result<Record, String>> + use<> {
-        self.events.iter().map(|guard| guard.into_inner().map_err(|error| explain(&error)))
     }
 
     /// All records that are no events and whose keys begin with `prefix`, in order of their keys.

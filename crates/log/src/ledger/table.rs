@@ -90,10 +90,6 @@ impl Table {
         self.channels.get(id as usize)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Channel> {
-        self.channels.iter()
-    }
-
     /// The channels whose names begin with `prefix` and come after `after`, in order of their names.
     pub(crate) fn list(&self, prefix: &str, after: Option<&str>) -> impl Iterator<Item = &Channel> {
         let start = match after {

@@ -1,6 +1,6 @@
 //! One log of either kind, with the few words the cases are written in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bongsu_core::event::{EventKey, EventType, UserId};
 use bongsu_core::log::{Appended, Budget, Draft, Entry, Group, Idempotency, Log, LostReason, Receipt, Refusal, Slice};
 use bongsu_core::policy::{Durability, Policy, Retention, Rules};
 use bongsu_core::{ChannelName, ChannelPattern, Event, Millis, Payload, PayloadKind, Seq};
-use bongsu_log::{EmbeddedLog, LogConfig, MemoryLog};
+use bongsu_log::{EmbeddedLog, LogConfig, MemoryLog, Opened};
 use bytes::Bytes;
 use tempfile::TempDir;
 
@@ -22,8 +22,9 @@ pub(crate) enum Kind {
 pub(crate) struct Fixture {
     pub(crate) log: Box<dyn Log>,
     pub(crate) now: Millis,
-    /// Goes when the log is gone.
-    _dir: Option<TempDir>,
+    /// Where it is, if it is on disk. Goes when the log is gone.
+    dir: Option<TempDir>,
+    config: LogConfig,
 }
 
 pub(crate) const START: Millis = Millis(1_763_683_200_000);
@@ -99,6 +100,11 @@ pub(crate) fn reset(channel: &str) -> Group {
     group(vec![Entry::Reset(name(channel))])
 }
 
+/// A directory in memory if there is one: these tests are about the log, not about the disk's patience.
+pub(crate) fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub(crate) fn open(dir: &Path, config: LogConfig, now: Millis) -> EmbeddedLog {
     EmbeddedLog::open(dir, rules(), config, now).unwrap()
 }
@@ -121,23 +127,36 @@ impl Fixture {
         let (log, dir): (Box<dyn Log>, _) = match kind {
             Kind::Memory => (Box::new(MemoryLog::new(rules(), config)), None),
             Kind::Embedded => {
-                let dir = tempfile::tempdir().unwrap();
+                let dir = directory();
                 (Box::new(open(dir.path(), config, START)), Some(dir))
             }
         };
-        Self { log, now: START, _dir: dir }
+        Self { log, now: START, dir, config }
     }
 
-    /// Closes the log and opens it again. Only the embedded one comes back with what it had.
-    pub(crate) fn restart(&mut self, config: LogConfig) {
-        let Some(dir) = &self._dir else {
-            panic!("a memory log cannot be opened again");
-        };
-        let (path, now) = (dir.path().to_owned(), self.now);
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.as_ref().unwrap().path().to_owned()
+    }
+
+    /// Ends the log without closing it, as when the process is killed.
+    pub(crate) fn kill(&mut self) -> PathBuf {
+        // The directory must be free before anybody can do something with it.
+        self.log = Box::new(MemoryLog::new(rules(), self.config));
+        self.path()
+    }
+
+    pub(crate) fn start(&mut self) -> Opened {
+        let log = open(&self.path(), self.config, self.now);
+        let opened = log.opened().clone();
+        self.log = Box::new(log);
+        opened
+    }
+
+    /// Closes the log and opens it again.
+    pub(crate) fn restart(&mut self) -> Opened {
         self.log.close().unwrap();
-        // The directory must be free before it is opened again.
-        self.log = Box::new(MemoryLog::new(rules(), config));
-        self.log = Box::new(open(&path, config, now));
+        self.kill();
+        self.start()
     }
 
     pub(crate) fn append(&self, groups: Vec<Group>) -> Vec<Result<Vec<Appended>, Refusal>> {

@@ -1,11 +1,17 @@
 //! The contract of [`bongsu_core::log::Log`], held by every log of this crate.
 //!
 //! Each case is one function that is given the kind of log to make; the table at the end runs all cases for all kinds.
+//! What only a log on disk can promise follows in modules of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod damage;
+mod directory;
 mod fixture;
 mod keys;
 mod numbers;
 mod reading;
+mod restart;
 mod trims;
 
 macro_rules! contract {
