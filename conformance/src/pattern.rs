@@ -122,11 +122,18 @@ fn holds(test: &str, actual: Option<&Value>) -> Result<bool> {
         "lacks" => string.is_some_and(|s| !s.to_lowercase().contains(&rest.to_lowercase())),
         "starts" => string.is_some_and(|s| s.starts_with(rest)),
         "ends" => string.is_some_and(|s| s.ends_with(rest)),
+        "tokens" => string.is_some_and(|s| has_tokens(s, rest)),
         "one" => actual.is_some_and(|v| rest.trim_start_matches("of ").split('|').any(|o| o == text(v))),
         "bytes" => string.is_some_and(|s| rest == s.len().to_string()),
         "items" => actual.and_then(Value::as_array).is_some_and(|a| rest == a.len().to_string()),
         _ => return Err(Failure::wrong(format!("no such hole: <{test}>"))),
     })
+}
+
+/// Whether a comma-separated list has all of some words, without regard to order and case.
+fn has_tokens(list: &str, words: &str) -> bool {
+    let has = |word: &str| list.split(',').any(|t| t.trim().eq_ignore_ascii_case(word));
+    words.split(',').all(|word| has(word.trim()))
 }
 
 /// `int`, `int 5`, `int 1..1000`, `int 1..`: whole numbers, bounds included.
@@ -190,6 +197,7 @@ mod tests {
             (json!("<items 2>"), json!([1, 2])),
             (json!("<bytes 2>"), json!("é")),
             (json!("<lacks x>"), json!("abc")),
+            (json!("<tokens b,A>"), json!("A, c, B")),
             (json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_993_i64)),
         ] {
             assert!(matches(&pattern, &actual), "{pattern} against {actual}");
@@ -217,6 +225,7 @@ mod tests {
             (json!("<cursor>"), long),
             (json!("<contains x>"), json!("abc")),
             (json!("<lacks b>"), json!("abc")),
+            (json!("<tokens a,bc>"), json!("a, b")),
             (json!("<not 5>"), json!(5)),
             (json!("<time>"), json!(5)),
             (json!("<items 2>"), json!([1])),

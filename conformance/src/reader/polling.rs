@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// Pause between two polls that brought nothing: a test's poll interval, not a client's.
 const PAUSE: Duration = Duration::from_millis(15);
 
+/// A connection that was idle for so long is not used again: the server may be closing it.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+
 /// `{"events":[…],"cursor":"…","more":false,"retry_ms":…}`
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +39,8 @@ pub(super) struct Polling {
     answered: Option<String>,
     /// The cursor after the last object that was taken out of `queue`.
     position: Option<String>,
+    /// When the last answer came.
+    answered_at: Instant,
     /// `last=` is for the first request only.
     last: Option<u64>,
 }
@@ -50,6 +55,7 @@ impl Polling {
             queue: VecDeque::new(),
             answered: None,
             position: spec.since.clone(),
+            answered_at: Instant::now(),
             last: spec.last,
         };
         let from_now = spec.since.as_deref().is_none_or(|s| s == "now");
@@ -72,9 +78,12 @@ impl Polling {
         }
     }
 
-    fn ask(&mut self) -> Result<()> {
+    fn ask(&mut self, deadline: Instant) -> Result<()> {
         if self.pending.is_some() {
             return Ok(());
+        }
+        if self.answered_at.elapsed() > IDLE_MAX {
+            self.exchange = connect(self.spec.addr, self.spec.http, deadline)?;
         }
         if let Some(cursor) = self.answered.take() {
             self.position = Some(cursor);
@@ -93,6 +102,7 @@ impl Polling {
         let pending = self.pending.get_or_insert_default();
         let answer = pending.read(self.exchange.as_mut(), deadline)?;
         self.pending = None;
+        self.answered_at = Instant::now();
         self.take(&answer)
     }
 
@@ -161,7 +171,7 @@ impl Reader for Polling {
                 return Ok(item);
             }
             let asked = Instant::now();
-            self.ask()?;
+            self.ask(deadline)?;
             self.receive(deadline)?;
             if self.queue.is_empty() && asked.elapsed() < PAUSE {
                 if Instant::now() + PAUSE >= deadline {

@@ -52,6 +52,7 @@ impl Streaming {
         // With `format=data` the controls come only by SSE.
         if !reader.payload_only || spec.way == Way::Sse {
             reader.await_object(deadline)?;
+            reader.begin();
         }
         Ok(reader)
     }
@@ -65,6 +66,14 @@ impl Streaming {
             }
         }
         Ok(())
+    }
+
+    /// `$open.cursor` is what there is to resume from before the first event.
+    fn begin(&mut self) {
+        let open = self.queue.front().filter(|item| item.kind() == "$open");
+        if let (Some(item), None) = (open, &self.position) {
+            self.position = carried_cursor(item).map(str::to_owned);
+        }
     }
 
     fn ended(&self) -> Failure {
@@ -156,9 +165,7 @@ impl Reader for Streaming {
             Decoder::Sse(_) => item.framing.sse_id.as_deref(),
             Decoder::Lines(_) => carried_cursor(&item),
         };
-        // Before the first `id:` line, `$open` is all there is to resume from.
-        let fallback = carried_cursor(&item).filter(|_| self.position.is_none());
-        if let Some(cursor) = cursor.or(fallback) {
+        if let Some(cursor) = cursor {
             self.position = Some(cursor.to_owned());
         }
         Ok(item)

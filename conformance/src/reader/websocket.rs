@@ -82,7 +82,12 @@ impl WebSocket {
         socket.payload_only = spec.payload_only();
         socket.position = spec.since.clone().filter(|s| s != "now" && s != "start");
         if !socket.payload_only {
-            socket.first = Some(socket.receive(deadline)?);
+            let first = socket.receive(deadline)?;
+            // `$open.cursor` is what there is to resume from before the first event.
+            if socket.position.is_none() && first.kind() == "$open" {
+                socket.position = carried_cursor(&first).map(str::to_owned);
+            }
+            socket.first = Some(first);
         }
         Ok(socket)
     }
