@@ -189,6 +189,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_are_bounded_in_bytes_and_time() {
+        const DRIPS: [&[u8]; 11] = [b""; 11];
         let second = Duration::from_secs(1);
         let none = HeaderMap::new;
         let cases: [(&str, HeaderMap, Body, Result<&[u8], ErrorCode>); 9] = [
@@ -200,7 +201,7 @@ mod tests {
             ("announced", length("6"), slow(&[b"1"], BODY_PAUSE_MAX * 2), Err(ErrorCode::PayloadTooLarge)),
             ("absurd", length("99999999999999999999999"), Body::empty(), Err(ErrorCode::PayloadTooLarge)),
             ("stalled", none(), slow(&[b"1"], BODY_PAUSE_MAX + second), Err(ErrorCode::RequestTimeout)),
-            ("dripping", none(), slow(&[b""; 11], BODY_PAUSE_MAX - second), Err(ErrorCode::RequestTimeout)),
+            ("dripping", none(), slow(&DRIPS, BODY_PAUSE_MAX - second), Err(ErrorCode::RequestTimeout)),
         ];
         for (name, headers, body, expected) in cases {
             let bytes = whole(&headers, body, Bound { bytes_max: 5, option: "x" }).await.map_err(|problem| problem.code);
