@@ -54,7 +54,8 @@ pub struct Limits {
     pub ring_bytes_max: usize,
     /// The most commands a connection may have unanswered.
     pub commands_in_flight_max: usize,
-    /// How long a request head may take to arrive.
+    /// How long a request head may take to arrive, and how long a connection may be idle between two requests: long
+    /// enough for those who poll or publish twice a minute to keep theirs.
     pub head_timeout: Duration,
     /// How long a write to a client that does not read may take before the connection is given up.
     pub write_timeout: Duration,
@@ -76,7 +77,7 @@ impl Default for Limits {
             publish_bytes_in_flight_max: 256 << 20,
             ring_bytes_max: 256 << 20,
             commands_in_flight_max: 64,
-            head_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(20),
             reconnect_window: Duration::from_secs(5),

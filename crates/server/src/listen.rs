@@ -1,5 +1,6 @@
 //! Sockets and hyper: accepts connections and serves the router on HTTP/1.1 and HTTP/2 (prior knowledge).
 
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,11 +9,11 @@ use axum::Router;
 use bongsu_core::limits::Limits;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
@@ -34,35 +35,51 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts until `draining` turns true, then waits for the requests that are being answered.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, mut draining: watch::Receiver<bool>) {
-    let builder = builder(&limits);
+/// What is served, and how.
+struct Served {
+    router: Router,
+    builder: Builder<TokioExecutor>,
+    limits: Limits,
+    draining: watch::Receiver<bool>,
+}
+
+/// Accepts for ever. Once `draining` is true, connections end after the request they are at, and new ones are still taken:
+/// whoever comes meanwhile is told when to come back instead of being refused by the kernel. `idle` is told when no
+/// request from before the drain is left.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    mut draining: watch::Receiver<bool>,
+    idle: oneshot::Sender<()>,
+) {
+    let served = Served { router, builder: builder(&limits), limits, draining: draining.clone() };
     let graceful = GracefulShutdown::new();
+    tokio::select! {
+        _ = draining.wait_for(|draining| *draining) => {}
+        () = accept(&listener, &served, &graceful) => {}
+    }
+    let last = GracefulShutdown::new();
+    tokio::select! {
+        () = async {
+            graceful.shutdown().await;
+            // Nobody waits for it any more if the drain was cut short.
+            let _ = idle.send(());
+            pending::<()>().await;
+        } => {}
+        () = accept(&listener, &served, &last) => {}
+    }
+}
+
+async fn accept(listener: &TcpListener, served: &Served, graceful: &GracefulShutdown) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = draining.changed() => break,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((stream, _)) => {
-                if let Err(error) = prepare(&stream, limits.write_timeout) {
+                if let Err(error) = prepare(&stream, served.limits.write_timeout) {
                     debug!(%error, "a connection was gone before it was served");
                     continue;
                 }
-                let service = TowerToHyperService::new(router.clone());
-                let (builder, watcher, mut draining) = (builder.clone(), graceful.watcher(), draining.clone());
-                let head_timeout = limits.head_timeout;
-                tokio::spawn(async move {
-                    tokio::select! {
-                        begun = timeout(head_timeout, first_bytes(&stream)) => if !matches!(begun, Ok(Ok(()))) { return },
-                        _ = draining.changed() => return,
-                    }
-                    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-                    // How a single client ends is its own affair; it is not an error of the server.
-                    if let Err(error) = watcher.watch(connection).await {
-                        debug!(%error, "a connection ended early");
-                    }
-                });
+                tokio::spawn(served.connection(stream, graceful.watcher()));
             }
             Err(error) => {
                 warn!(%error, "cannot accept connections for the moment");
@@ -70,8 +87,28 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
             }
         }
     }
-    drop(listener);
-    graceful.shutdown().await;
+}
+
+impl Served {
+    /// One connection from its first byte to its end.
+    fn connection(&self, stream: TcpStream, watcher: Watcher) -> impl Future<Output = ()> + Send + 'static {
+        let service = TowerToHyperService::new(self.router.clone());
+        let (builder, head_timeout, mut draining) =
+            (self.builder.clone(), self.limits.head_timeout, self.draining.clone());
+        async move {
+            let late = *draining.borrow();
+            tokio::select! {
+                begun = timeout(head_timeout, first_bytes(&stream)) => if !matches!(begun, Ok(Ok(()))) { return },
+                // Nothing was asked yet: there is nothing to finish.
+                _ = draining.changed(), if !late => return,
+            }
+            let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+            // How a single client ends is its own affair; it is not an error of the server.
+            if let Err(error) = watcher.watch(connection).await {
+                debug!(%error, "a connection ended early");
+            }
+        }
+    }
 }
 
 /// Waits until it can be told which HTTP the peer speaks. hyper's own look at the first bytes has no time limit.

@@ -17,7 +17,7 @@ use bongsu_hub::{Hub, Running};
 use bongsu_log::{EmbeddedLog, MemoryLog, NewEpoch};
 use bongsu_transports::Transports;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
 use crate::config::{self, Config, Engine};
@@ -54,7 +54,8 @@ where
     let parts = Parts::open(&config, clock.clone())?;
     let (drain, draining) = watch::channel(false);
     let router = parts.router(&config, clock, draining.clone());
-    let accepting = tokio::spawn(listen::serve(listener, router, config.limits(), draining));
+    let (idle, answered) = oneshot::channel();
+    let accepting = tokio::spawn(listen::serve(listener, router, config.limits(), draining, idle));
     if let Some(path) = &config.port_file {
         write_port_file(path, address)?;
     }
@@ -62,13 +63,13 @@ where
     ready(address);
     stop().await;
     info!("draining: clients are told to come back");
-    // No listener takes connections from here on; those that are open are told one by one.
     let _ = drain.send(true);
     parts.transports.drain();
     tokio::select! {
-        () = drained(accepting, &parts.transports, config.limits().drain_timeout) => {}
+        () = drained(answered, &parts.transports, config.limits().drain_timeout) => {}
         () = stop() => warn!("stopping at once: asked a second time"),
     }
+    accepting.abort();
     parts.close()
 }
 
@@ -167,11 +168,11 @@ fn write_port_file(path: &Path, address: SocketAddr) -> Result<(), RunError> {
 }
 
 /// Ready when every connection has ended, or when it has taken too long.
-async fn drained(accepting: tokio::task::JoinHandle<()>, transports: &Transports, bound: Duration) {
+async fn drained(answered: oneshot::Receiver<()>, transports: &Transports, bound: Duration) {
     let started = Instant::now();
     let all = async {
         // Requests that are being answered end first; upgraded connections are no longer hyper's and are waited for here.
-        let _ = accepting.await;
+        let _ = answered.await;
         while !transports.connections().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

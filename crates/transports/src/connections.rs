@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bongsu_core::control::Close;
@@ -34,6 +34,8 @@ struct Slot {
     channels: Mutex<Vec<ChannelName>>,
     /// Written by whoever ends the connection; its task is woken and takes it.
     close: Mutex<Option<Close>>,
+    /// Set with `close`: the connection is on its way out, and to others it is no more.
+    ending: AtomicBool,
     signal: Arc<Signal>,
 }
 
@@ -72,6 +74,7 @@ impl Connections {
             since: now,
             channels: Mutex::new(read.channels.clone()),
             close: Mutex::default(),
+            ending: AtomicBool::new(false),
             signal,
         });
         let id: Arc<str> = id.into();
@@ -90,19 +93,24 @@ impl Connections {
     pub fn list(&self, after: Option<&str>, limit: usize) -> Vec<ConnectionInfo> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let by_id = self.table.lock();
-        by_id.range::<str, _>((start, Bound::Unbounded)).take(limit).map(|(id, slot)| slot.info(id)).collect()
+        by_id
+            .range::<str, _>((start, Bound::Unbounded))
+            .filter(|(_, slot)| slot.is_open())
+            .take(limit)
+            .map(|(id, slot)| slot.info(id))
+            .collect()
     }
 
     /// One connection.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<ConnectionInfo> {
-        self.table.lock().get(id).map(|slot| slot.info(id))
+        self.table.lock().get(id).filter(|slot| slot.is_open()).map(|slot| slot.info(id))
     }
 
     /// Ends a connection in an orderly way; false if there is none of that id.
     pub fn close(&self, id: &str, close: Close) -> bool {
         let slot = self.table.lock().get(id).cloned();
-        slot.map(|slot| slot.end(close)).is_some()
+        slot.is_some_and(|slot| slot.end(close))
     }
 
     pub(crate) fn close_all(&self, mut close: impl FnMut() -> Close) {
@@ -143,9 +151,18 @@ impl Slot {
         ConnectionInfo { id: id.into(), way: self.way, channels, since: self.since, user: None }
     }
 
-    fn end(&self, close: Close) {
+    fn is_open(&self) -> bool {
+        !self.ending.load(Ordering::Acquire)
+    }
+
+    /// False if it was ended before: the first word holds.
+    fn end(&self, close: Close) -> bool {
+        if self.ending.swap(true, Ordering::AcqRel) {
+            return false;
+        }
         *self.close.lock().unwrap_or_else(PoisonError::into_inner) = Some(close);
         self.signal.wake();
+        true
     }
 }
 

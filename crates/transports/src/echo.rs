@@ -40,6 +40,8 @@ impl Peer for Echo {
         Ok(())
     }
 
+    fn beat(&mut self, _: &mut Outbox) {}
+
     async fn ready(&mut self) {
         pending().await
     }

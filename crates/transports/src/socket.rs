@@ -28,6 +28,9 @@ pub(crate) trait Peer: Send {
     /// Says what there is to say; called when all that was said before is written.
     fn speak(&mut self, out: &mut Outbox) -> Result<(), (CloseCode, String)>;
 
+    /// Says that it is still there; called when nothing was said for one heartbeat.
+    fn beat(&mut self, out: &mut Outbox);
+
     /// Ready when [`Peer::speak`] may have something to say. Dropping the future loses nothing.
     fn ready(&mut self) -> impl Future<Output = ()> + Send;
 
@@ -136,12 +139,15 @@ where
     };
     let (mut reading, mut writing) = tokio::io::split(socket);
     let mut buffer = vec![0; READ_BYTES];
+    let mut beat = Instant::now() + heartbeat;
     loop {
-        if framing.session.is_open()
-            && framing.out.is_empty()
-            && let Err(close) = peer.speak(&mut framing.out)
-        {
-            framing.close(close);
+        if framing.session.is_open() && framing.out.is_empty() {
+            if let Err(close) = peer.speak(&mut framing.out) {
+                framing.close(close);
+            }
+            if !framing.out.is_empty() {
+                beat = Instant::now() + heartbeat;
+            }
         }
         if framing.session.is_over() && framing.out.is_empty() {
             break;
@@ -156,6 +162,10 @@ where
                 Ok(count) => framing.receive(&buffer[..count], &mut peer),
             },
             () = peer.ready(), if open && framing.out.is_empty() => {}
+            () = sleep_until(beat), if open && framing.out.is_empty() => {
+                peer.beat(&mut framing.out);
+                beat += heartbeat;
+            }
             () = sleep_until(wake) => if !framing.tick() { return },
         }
     }

@@ -4,7 +4,7 @@
 use bongsu_core::event::Encoding;
 use bongsu_core::read::ReadRequest;
 use bongsu_core::{Control, Problem};
-use bongsu_wire::{framing, sse};
+use bongsu_wire::framing;
 use http::Response;
 
 use crate::body::Body;
@@ -22,8 +22,6 @@ pub(crate) async fn open(context: &Context, read: ReadRequest) -> Result<Respons
 pub(crate) fn refuse(context: &Context, problem: &Problem) -> Response<Body> {
     let mut close = session::close_for(problem);
     close.retry = problem.retry_after.unwrap_or_else(|| context.draw_retry());
-    let mut bytes = sse::retry_line(close.retry).to_vec();
-    let close = framing::control_bytes(&Control::Close(close), Encoding::Sse);
-    bytes.extend_from_slice(&close.unwrap_or_default());
-    response::finish(response::stream_head(CONTENT_TYPE), Body::full(bytes.into()))
+    let bytes = framing::control_bytes(&Control::Close(close), Encoding::Sse).unwrap_or_default();
+    response::finish(response::stream_head(CONTENT_TYPE), Body::full(bytes))
 }

@@ -113,6 +113,13 @@ impl Peer for Talk {
         Ok(())
     }
 
+    fn beat(&mut self, out: &mut Outbox) {
+        let now = self.hub.clock().now();
+        if let Some(beat) = self.session.here(|session| session.beat(now)).flatten() {
+            out.push(beat);
+        }
+    }
+
     async fn ready(&mut self) {
         let Self { session, replies, signal, .. } = self;
         let reply = async {

@@ -127,7 +127,7 @@ impl<C> Subscription<C> {
     /// A subscription without channels at `head`.
     #[must_use]
     pub fn new(epoch: Epoch, types: Vec<Option<EventType>>, head: Seq) -> Self {
-        Self { epoch, types: types.into(), lanes: Vec::new(), base: head, replay_until: Some(head) }
+        Self { epoch, types: types.into(), lanes: Vec::new(), base: head, replay_until: None }
     }
 
     /// Reads `channel` too. `head` is the visible head after the reader was registered with the channel: whatever comes
