@@ -220,3 +220,63 @@ impl<R: Read> Scanner<R> {
         Ok(Some(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::Store;
+    use super::*;
+
+    /// The lengths and sizes that a write can have, and more than one item of each kind.
+    fn fill(store: &Store) {
+        for size in [0, 1, 100, 4_095, 4_096, 70_000] {
+            let mut batch = store.batch();
+            batch.keep_event([7; 12], vec![b'x'; size]);
+            batch.keep(b"key", vec![b'y'; size / 2]);
+            batch.drop_event([8; 12]);
+            batch.drop(b"other");
+            batch.commit(true).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_write_of_the_real_store_is_understood() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        fill(&Store::open(&path, 0).unwrap());
+        let journal = path.join("0.jnl");
+        let bytes = fs::read(&journal).unwrap();
+        let written = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        assert_eq!(scan(&journal).unwrap(), End { good: written as u64, torn: 0 });
+        let mut scanner = Scanner { file: &bytes[..], position: 0 };
+        let numbers = std::iter::from_fn(|| scanner.write().unwrap()).collect::<Vec<_>>();
+        assert_eq!(numbers.len(), 6);
+        // Opened again, the store goes on in the same file, without space set aside.
+        fill(&Store::open(&path, 0).unwrap());
+        let length = fs::metadata(&journal).unwrap().len();
+        assert_eq!(scan(&journal).unwrap(), End { good: length, torn: 0 });
+    }
+
+    #[test]
+    fn an_older_journal_that_is_spoiled_is_not_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        fill(&Store::open(&path, 0).unwrap());
+        fs::write(path.join("1.jnl"), "").unwrap();
+        assert_eq!(mend(&path, dir.path()).unwrap(), None);
+        let mut bytes = fs::read(path.join("0.jnl")).unwrap();
+        bytes[40] ^= 1;
+        fs::write(path.join("0.jnl"), &bytes).unwrap();
+        let error = mend(&path, dir.path()).unwrap_err().to_string();
+        assert!(error.contains("0.jnl is damaged") && error.contains("byte 0"), "{error}");
+        assert_eq!(fs::read(path.join("0.jnl")).unwrap(), bytes, "it is left as it is");
+    }
+
+    #[test]
+    fn numbers_rise_in_small_steps() {
+        let cases =
+            [(None, 0, true), (Some(5), 6, true), (Some(5), 5, false), (Some(5), 4, false), (Some(5), 1 << 30, false)];
+        for (newest, number, expected) in cases {
+            assert_eq!(follows(newest, number), expected, "{number} after {newest:?}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod damage;
 mod directory;
 mod fixture;
 mod keys;
+mod model;
 mod numbers;
 mod reading;
 mod restart;
