@@ -40,7 +40,9 @@ impl Peer for Echo {
         Ok(())
     }
 
-    fn beat(&mut self, _: &mut Outbox) {}
+    fn beat(&mut self, _: &mut Outbox) -> Result<(), (CloseCode, String)> {
+        Ok(())
+    }
 
     async fn ready(&mut self) {
         pending().await

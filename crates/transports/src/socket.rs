@@ -29,7 +29,7 @@ pub(crate) trait Peer: Send {
     fn speak(&mut self, out: &mut Outbox) -> Result<(), (CloseCode, String)>;
 
     /// Says that it is still there; called when nothing was said for one heartbeat.
-    fn beat(&mut self, out: &mut Outbox);
+    fn beat(&mut self, out: &mut Outbox) -> Result<(), (CloseCode, String)>;
 
     /// Ready when [`Peer::speak`] may have something to say. Dropping the future loses nothing.
     fn ready(&mut self) -> impl Future<Output = ()> + Send;
@@ -51,7 +51,7 @@ impl Outbox {
         self.pieces.push_back(bytes);
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
@@ -163,7 +163,9 @@ where
             },
             () = peer.ready(), if open && framing.out.is_empty() => {}
             () = sleep_until(beat), if open && framing.out.is_empty() => {
-                peer.beat(&mut framing.out);
+                if let Err(close) = peer.beat(&mut framing.out) {
+                    framing.close(close);
+                }
                 beat += heartbeat;
             }
             () = sleep_until(wake) => if !framing.tick() { return },

@@ -113,11 +113,17 @@ impl Peer for Talk {
         Ok(())
     }
 
-    fn beat(&mut self, out: &mut Outbox) {
+    fn beat(&mut self, out: &mut Outbox) -> Result<(), (CloseCode, String)> {
+        // Read on first: other channels may have moved the head, and the beat tells how far the reader is.
+        self.speak(out)?;
+        if !out.is_empty() {
+            return Ok(());
+        }
         let now = self.hub.clock().now();
         if let Some(beat) = self.session.here(|session| session.beat(now)).flatten() {
             out.push(beat);
         }
+        Ok(())
     }
 
     async fn ready(&mut self) {
