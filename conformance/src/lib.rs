@@ -12,6 +12,7 @@ pub mod crash;
 pub mod encode;
 pub mod error;
 pub mod item;
+pub mod mutate;
 pub mod net;
 pub mod pattern;
 pub mod reader;

@@ -1,10 +1,10 @@
 //! Every scenario on every way, as one named test each: `cargo test -p bongsu-conformance --test
-//! scenarios -- order::` runs a theme, `-- ::sse` a way.
+//! scenarios -- order::` runs a theme, `-- ::sse` a way. `BONGSU_SCENARIOS` names another folder.
 
 use bongsu_conformance::run::{Pool, trial};
 use bongsu_conformance::{binary, scenario};
 use libtest_mimic::{Arguments, Trial};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ const THREADS: usize = 12;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let dir = std::env::var_os("BONGSU_SCENARIOS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios"), PathBuf::from);
     let trials = scenario::load(&dir).unwrap_or_else(|f| panic!("{f}"));
     if arguments.list {
         return libtest_mimic::run(&arguments, tests(trials, None)).exit_code();
