@@ -84,7 +84,9 @@ mod tests {
 
     use super::*;
 
-    fn decode(chunks: &[&[u8]], bytes_max: usize) -> Result<(Vec<String>, bool), TooLong> {
+    type Chunks<'a> = &'a [&'a [u8]];
+
+    fn decode(chunks: Chunks<'_>, bytes_max: usize) -> Result<(Vec<String>, bool), TooLong> {
         let mut decoder = LineDecoder::new(bytes_max);
         let mut lines = Vec::new();
         for chunk in chunks {
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn lines_come_out_whole() {
-        let cases: [(&[&[u8]], &[&str], bool); 7] = [
+        let cases: [(Chunks<'_>, &[&str], bool); 7] = [
             (&[b""], &[], true),
             (&[b"a\nb\n"], &["a", "b"], true),
             (&[b"a\r\nb\r\n"], &["a", "b"], true),
