@@ -9,7 +9,10 @@
 
 mod channel;
 mod figures;
+mod problems;
+mod queue;
 mod reader;
+mod recent;
 mod registry;
 mod sequencer;
 mod source;
@@ -31,8 +34,8 @@ pub use figures::Figures;
 pub use reader::{Reader, Wake};
 pub use sequencer::Published;
 
+use queue::{Action, Queue};
 use registry::Registry;
-use sequencer::{Action, Queue};
 
 /// The meeting point of publishers and readers. Cheap to clone; the last clone does not stop it, [`Hub::close`] does.
 #[derive(Clone)]
@@ -208,7 +211,7 @@ impl Hub {
     /// They cannot, and why.
     pub fn health(&self) -> Result<(), Problem> {
         self.shared.queue.health()?;
-        self.shared.log.health().map_err(|error| sequencer::log_problem(&error))
+        self.shared.log.health().map_err(|error| problems::of_log(&error))
     }
 }
 
@@ -220,9 +223,9 @@ impl Running {
     pub fn close(self) -> Result<(), Problem> {
         self.shared.queue.close();
         let died = self.sequencer.join().is_err();
-        let closed = self.shared.log.close().map_err(|error| sequencer::log_problem(&error));
+        let closed = self.shared.log.close().map_err(|error| problems::of_log(&error));
         if died {
-            return Err(sequencer::died());
+            return Err(problems::died());
         }
         closed
     }

@@ -11,7 +11,7 @@ use bongsu_core::{ChannelName, Problem};
 
 use crate::Shared;
 use crate::channel::Channel;
-use crate::sequencer::log_problem;
+use crate::problems;
 use crate::source::{Cold, Warm};
 
 /// How a reader is told that there may be something to read.
@@ -101,7 +101,7 @@ impl Reader {
             From::Unsaid => Begin::Since(Since::Now),
             From::Last(count) => {
                 let seq = self.shared.log.seek_last(&seat.channel.name, count, head);
-                Begin::Found(seq.map_err(|error| log_problem(&error))?)
+                Begin::Found(seq.map_err(|error| problems::of_log(&error))?)
             }
         })
     }
@@ -138,7 +138,7 @@ impl Reader {
         for (seat, after) in self.subscription.positions() {
             if after < head {
                 let count = self.shared.log.count(&seat.channel.name, after, head);
-                events += count.map_err(|error| log_problem(&error))?;
+                events += count.map_err(|error| problems::of_log(&error))?;
             }
         }
         Ok(events)
@@ -162,7 +162,7 @@ impl Reader {
         let now = self.shared.clock.now();
         let page = self.subscription.page(&Cold(&self.shared), budget, now);
         self.count_gaps(page).map_err(|error| match error {
-            ReadError::Failed(error) => log_problem(&error),
+            ReadError::Failed(error) => problems::of_log(&error),
             ReadError::Cold => unreachable!("the cold source never asks for a colder one"),
         })
     }

@@ -1,0 +1,174 @@
+//! Publishes on their way to the sequencer.
+//!
+//! Publishers push, the one sequencer takes everything that waits. Bounded in number and in bytes, counted until the
+//! publish is answered: a log that is slow is felt by publishers as a refusal, never as memory that grows.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bongsu_core::log::Draft;
+use bongsu_core::{ChannelName, ErrorCode, Problem};
+
+use crate::problems;
+use crate::sequencer::Published;
+
+/// The most events of one append, so that a flood does not delay the first of it without bound.
+const BATCH_EVENTS_MAX: usize = 8_192;
+/// The same in bytes of payload.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+pub(crate) type Done = Box<dyn FnOnce(Result<Vec<Published>, Problem>) + Send>;
+
+/// What the sequencer is asked for.
+pub(crate) enum Action {
+    Publish(Vec<Draft>),
+    Reset(ChannelName),
+}
+
+/// A publish with whoever waits for it.
+pub(crate) struct Job {
+    pub(crate) action: Action,
+    pub(crate) done: Done,
+    pub(crate) load: Load,
+}
+
+/// What a job weighs against the bounds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Load {
+    events: usize,
+    bytes: usize,
+}
+
+/// Publishes on their way to the sequencer, bounded in number and bytes.
+pub(crate) struct Queue {
+    max: Load,
+    state: Mutex<State>,
+    /// The sequencer waits here for jobs; publishers signal it.
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    /// Of the jobs in `jobs` and of those being appended.
+    in_flight: Load,
+    closed: bool,
+    /// The sequencer has ended by a panic.
+    dead: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(events_max: usize, bytes_max: usize) -> Self {
+        Self { max: Load { events: events_max, bytes: bytes_max }, state: Mutex::default(), filled: Condvar::new() }
+    }
+
+    pub(crate) fn push(&self, action: Action, done: Done) -> Result<(), Problem> {
+        let load = action.load();
+        let mut state = self.lock();
+        state.check()?;
+        let room =
+            Load { events: self.max.events - state.in_flight.events, bytes: self.max.bytes - state.in_flight.bytes };
+        // A job larger than the whole bound still gets its turn when it is alone.
+        if (load.events > room.events || load.bytes > room.bytes) && state.in_flight.events > 0 {
+            return Err(self.full());
+        }
+        state.in_flight.events += load.events.min(room.events);
+        state.in_flight.bytes += load.bytes.min(room.bytes);
+        let load = Load { events: load.events.min(room.events), bytes: load.bytes.min(room.bytes) };
+        state.jobs.push_back(Job { action, done, load });
+        drop(state);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    fn full(&self) -> Problem {
+        let detail = format!(
+            "as many publishes are in flight as the server may hold: {} events or {} bytes \
+             (publishes_in_flight_max, publish_bytes_in_flight_max)",
+            self.max.events, self.max.bytes
+        );
+        Problem::new(ErrorCode::Overloaded, detail).retry_after(Duration::from_secs(1))
+    }
+
+    pub(crate) fn health(&self) -> Result<(), Problem> {
+        self.lock().check()
+    }
+
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// The next jobs, at least one unless the wait ran out; `None` when the queue is closed and empty.
+    pub(crate) fn take(&self, wait: Duration) -> Option<Vec<Job>> {
+        let idle = |state: &mut State| state.jobs.is_empty() && !state.closed;
+        let guard = self.filled.wait_timeout_while(self.lock(), wait, idle);
+        let (mut state, _) = guard.unwrap_or_else(PoisonError::into_inner);
+        if state.jobs.is_empty() && state.closed {
+            return None;
+        }
+        let mut batch = Load::default();
+        let fits = state.jobs.iter().take_while(|job| {
+            let first = batch.events == 0;
+            batch.events += job.load.events.max(1);
+            batch.bytes += job.load.bytes;
+            first || (batch.events <= BATCH_EVENTS_MAX && batch.bytes <= BATCH_BYTES_MAX)
+        });
+        let count = fits.count();
+        Some(state.jobs.drain(..count).collect())
+    }
+
+    /// Gives back the room of a publish that is answered.
+    pub(crate) fn release(&self, load: Load) {
+        let mut state = self.lock();
+        state.in_flight.events -= load.events;
+        state.in_flight.bytes -= load.bytes;
+    }
+
+    /// The sequencer has ended by a panic: dropping the jobs drops their callbacks, and whoever waits for one hears of it.
+    pub(crate) fn die(&self) {
+        let mut state = self.lock();
+        state.dead = true;
+        state.jobs.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole at every step under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<(), Problem> {
+        if self.dead {
+            return Err(problems::died());
+        }
+        if self.closed {
+            return Err(Problem::new(
+                ErrorCode::Draining,
+                "the server takes no more publishes because it is shutting down",
+            )
+            .retry_after(Duration::from_secs(1)));
+        }
+        Ok(())
+    }
+}
+
+impl Action {
+    /// The channels of its entries, in order.
+    pub(crate) fn channels(&self) -> Vec<ChannelName> {
+        match self {
+            Self::Publish(drafts) => drafts.iter().map(|draft| draft.channel.clone()).collect(),
+            Self::Reset(channel) => vec![channel.clone()],
+        }
+    }
+
+    fn load(&self) -> Load {
+        match self {
+            Self::Publish(drafts) => {
+                Load { events: drafts.len(), bytes: drafts.iter().map(|draft| draft.payload.bytes.len()).sum() }
+            }
+            Self::Reset(_) => Load { events: 1, bytes: 0 },
+        }
+    }
+}
