@@ -192,7 +192,8 @@ mod tests {
         const DRIPS: [&[u8]; 11] = [b""; 11];
         let second = Duration::from_secs(1);
         let none = HeaderMap::new;
-        let cases: [(&str, HeaderMap, Body, Result<&[u8], ErrorCode>); 9] = [
+        type Case = (&'static str, HeaderMap, Body, Result<&'static [u8], ErrorCode>);
+        let cases: [Case; 9] = [
             ("empty", none(), Body::empty(), Ok(b"")),
             ("whole", none(), Body::from("12345"), Ok(b"12345")),
             ("in pieces", none(), slow(&[b"12", b"345"], second), Ok(b"12345")),
@@ -204,7 +205,8 @@ mod tests {
             ("dripping", none(), slow(&DRIPS, BODY_PAUSE_MAX - second), Err(ErrorCode::RequestTimeout)),
         ];
         for (name, headers, body, expected) in cases {
-            let bytes = whole(&headers, body, Bound { bytes_max: 5, option: "x" }).await.map_err(|problem| problem.code);
+            let bytes =
+                whole(&headers, body, Bound { bytes_max: 5, option: "x" }).await.map_err(|problem| problem.code);
             assert_eq!(bytes.as_deref().map_err(|code| *code), expected, "{name}");
         }
     }

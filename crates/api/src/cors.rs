@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn sockets_of_strange_pages_are_refused() {
         let socket = ("upgrade", "WebSocket");
-        let cases: &[(Cors, &[(&'static str, &'static str)], bool)] = &[
+        type Case<'a> = (Cors, &'a [(&'static str, &'static str)], bool);
+        let cases: &[Case<'_>] = &[
             (Cors::Any, &[socket, ("origin", "https://x.example")], true),
             (only(), &[socket, ("origin", "https://a.example")], true),
             (only(), &[socket, ("origin", "https://x.example")], false),

@@ -19,8 +19,7 @@ const STATUSES: [u16; 24] = [
     507,
 ];
 /// The upper bounds of the publish times, in microseconds: from a memory log to a disk in trouble.
-const BOUNDS_US: [u64; 12] =
-    [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000];
+const BOUNDS_US: [u64; 12] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000];
 
 const METHOD_SLOTS: usize = METHODS.len() + 1;
 const STATUS_SLOTS: usize = STATUSES.len() + 1;
@@ -104,7 +103,8 @@ impl Histogram {
             count += bucket.load(Ordering::Relaxed);
             count
         };
-        let buckets = BOUNDS_US.iter().zip(&self.buckets).map(|(bound, bucket)| (seconds(*bound), up_to(bucket))).collect();
+        let buckets =
+            BOUNDS_US.iter().zip(&self.buckets).map(|(bound, bucket)| (seconds(*bound), up_to(bucket))).collect();
         up_to(&self.buckets[BOUNDS_US.len()]);
         Cumulative { buckets, count, sum: seconds(self.sum.load(Ordering::Relaxed)) }
     }
@@ -134,10 +134,7 @@ mod tests {
         }
         let mut seen = Vec::new();
         requests.each(|labels, count| seen.push((labels.join(" "), count)));
-        assert_eq!(
-            seen,
-            [("/ GET 200".into(), 1), ("/v1/events POST 200".into(), 2), ("other other other".into(), 1)]
-        );
+        assert_eq!(seen, [("/ GET 200".into(), 1), ("/v1/events POST 200".into(), 2), ("other other other".into(), 1)]);
     }
 
     #[test]

@@ -27,8 +27,9 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     let route = request.extensions().get::<MatchedPath>().and_then(|path| Route::find(path.as_str()));
     let method = request.method().clone();
     let origin = app.cors.allowed(request.headers());
+    let request = Lingering::wrap(request);
     let mut response = match before(&app, route, &request) {
-        Ok(None) => next.run(Lingering::wrap(request)).await,
+        Ok(None) => next.run(request).await,
         Ok(Some(response)) => response,
         Err(problem) => Refusal(problem).into_response(),
     };

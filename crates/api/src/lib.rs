@@ -24,6 +24,7 @@ mod publish;
 pub mod reference;
 mod router;
 mod routes;
+mod service;
 mod stream_publish;
 mod welcome;
 
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 
 pub use cors::Cors;
 pub use router::router;
+pub use service::{Service, service};
 
 /// Everything the API needs.
 pub struct Api {

@@ -67,8 +67,7 @@ pub(crate) async fn page(State(app): State<App>) -> Response {
 }
 
 fn render(app: &App) -> String {
-    let reading =
-        Reading { app, figures: app.hub.figures(), log: app.hub.log_usage(), process: Process::read() };
+    let reading = Reading { app, figures: app.hub.figures(), log: app.hub.log_usage(), process: Process::read() };
     let mut page = String::with_capacity(8 << 10);
     for metric in METRICS {
         (metric.read)(&reading, &mut Samples::begin(&mut page, metric));

@@ -1,7 +1,7 @@
 //! Publishing: from a request to the hub and back.
 //!
-//! What a body means is `bongsu-wire`'s business, what becomes of the events the hub's. Once an event is handed over it
-//! is taken whether or not the client waits for the answer.
+//! What a body means is `bongsu-wire`'s business, what becomes of the events the hub's. What has arrived whole is
+//! published, whether or not the client waits for the answer.
 
 use std::sync::Arc;
 

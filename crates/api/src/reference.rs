@@ -86,8 +86,12 @@ fn advice(code: ErrorCode) -> &'static str {
             "`detail` names line and column. Half surrogate pairs in escapes, invalid UTF-8 and nesting beyond 100 levels are \
              refused too."
         }
-        ErrorCode::BadText => "The body was declared to be text and is not UTF-8. Send bytes as `application/octet-stream`.",
-        ErrorCode::UnknownCommand => "A command on a connection has an `op` that does not exist. `detail` names the nearest.",
+        ErrorCode::BadText => {
+            "The body was declared to be text and is not UTF-8. Send bytes as `application/octet-stream`."
+        }
+        ErrorCode::UnknownCommand => {
+            "A command on a connection has an `op` that does not exist. `detail` names the nearest."
+        }
         ErrorCode::TooManyChannels => "Spread the channels over several requests or connections.",
         ErrorCode::TooManyEvents => "Send several arrays, or a stream of `application/x-ndjson`, which has no bound.",
         ErrorCode::Unauthorized => "Send credentials that are valid now.",
@@ -109,19 +113,25 @@ fn advice(code: ErrorCode) -> &'static str {
              raise it."
         }
         ErrorCode::UriTooLong => "Read fewer channels in one request, or raise `head_bytes_max`.",
-        ErrorCode::UnsupportedMediaType => "`hint` names the media types that are read here. Bodies must not be compressed.",
+        ErrorCode::UnsupportedMediaType => {
+            "`hint` names the media types that are read here. Bodies must not be compressed."
+        }
         ErrorCode::IdempotencyMismatch => {
             "The same `Idempotency-Key` was used on this channel for another event. A retry must repeat the event unchanged; a \
              new event needs a new key."
         }
         ErrorCode::UpgradeRequired => "The server speaks WebSocket version 13 (RFC 6455) only.",
         ErrorCode::RateLimited => "Wait as long as `Retry-After` says.",
-        ErrorCode::HeadTooLarge => "Send fewer or shorter headers, or raise `head_bytes_max`. Large cookies are the usual cause.",
+        ErrorCode::HeadTooLarge => {
+            "Send fewer or shorter headers, or raise `head_bytes_max`. Large cookies are the usual cause."
+        }
         ErrorCode::Internal => {
             "A mistake in the server; its log has more. Whether a publish was taken is not known: with an `Idempotency-Key` a \
              retry is harmless."
         }
-        ErrorCode::Overloaded => "`detail` names the limit that is reached. Back off; if it lasts, raise it or add machines.",
+        ErrorCode::Overloaded => {
+            "`detail` names the limit that is reached. Back off; if it lasts, raise it or add machines."
+        }
         ErrorCode::Draining => "The server is shutting down. Come back after `retry_ms`; a cursor loses nothing.",
         ErrorCode::LogFailed => {
             "A write or sync failed, and the log takes no more writes, because after a failed sync a later one proves nothing. \

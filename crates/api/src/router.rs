@@ -10,7 +10,8 @@ use axum::routing::get;
 use crate::routes::ECHO;
 use crate::{Api, App, channels, connections, health, layer, metrics, openapi, path, publish, welcome};
 
-/// Everything the server answers over HTTP, upgrades included: serve it on connections that allow them.
+/// Everything the server answers over HTTP, upgrades included. Serve it by [`service`](crate::service()), on connections
+/// that allow upgrades.
 pub fn router(api: Api) -> Router {
     let test_endpoints = api.test_endpoints;
     let app = App::new(api);
@@ -18,10 +19,7 @@ pub fn router(api: Api) -> Router {
         .route("/", get(welcome::page))
         .route("/v1/events", get(read_several).post(publish::to_events))
         .route("/v1/channels", get(channels::list))
-        .route(
-            "/v1/channels/{channel}",
-            get(read_channel).post(publish::to_channel).delete(channels::drop_history),
-        )
+        .route("/v1/channels/{channel}", get(read_channel).post(publish::to_channel).delete(channels::drop_history))
         .route("/v1/channels/{channel}/info", get(channels::info))
         .route("/v1/connections", get(connections::list))
         .route("/v1/connections/{connection}", get(connections::show).delete(connections::close))

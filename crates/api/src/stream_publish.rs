@@ -2,7 +2,7 @@
 //!
 //! Nothing runs beside the answer: when hyper has room for more of it, it pulls, and [`Lines`] then reads more of the
 //! request. A client that does not read its answers is not read from either. Where the hub has no room, the stream waits
-//! instead of refusing. If the client goes away, what was handed over is taken, and nothing is left running.
+//! instead of refusing. If the client goes away, the lines that have arrived whole are still published.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,6 +17,7 @@ use bongsu_wire::receipt::PublishResult;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -42,11 +43,23 @@ pub(crate) async fn answer(app: App, headers: &HeaderMap, mut body: Body) -> Ans
     }
     let draining = app.draining.clone();
     let state = Lines { app, body: Some(body), lines, draining, held: None, unanswered: VecDeque::new(), bytes: 0 };
-    let answers = stream::unfold(state, |mut state| async move {
-        let bytes = state.next().await?;
-        Some((Ok::<_, Infallible>(bytes), state))
+    let answers = stream::unfold(Answers(Some(state)), |mut answers| async move {
+        let bytes = answers.0.as_mut()?.next().await?;
+        Some((Ok::<_, Infallible>(bytes), answers))
     });
     Ok(respond(Body::from_stream(answers)))
+}
+
+/// The stream while somebody listens. When nobody does any more, the rest of the lines is published all the same.
+struct Answers(Option<Lines>);
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        if let (Some(mut lines), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            // It ends with the request, and that with its connection.
+            runtime.spawn(async move { while lines.next().await.is_some() {} });
+        }
+    }
 }
 
 fn respond(body: Body) -> Response {

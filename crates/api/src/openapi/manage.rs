@@ -34,7 +34,11 @@ fn page_parameters() -> [Value; 2] {
     let entries = |count| u64::try_from(count).unwrap_or(u64::MAX);
     [
         query("after", "The `next` of the page before.", &json!({ "type": "string" })),
-        query("limit", "The most entries.", &integer(1, entries(LIST_ENTRIES_MAX), Some(entries(LIST_ENTRIES_DEFAULT)))),
+        query(
+            "limit",
+            "The most entries.",
+            &integer(1, entries(LIST_ENTRIES_MAX), Some(entries(LIST_ENTRIES_DEFAULT))),
+        ),
     ]
 }
 

@@ -118,8 +118,7 @@ mod tests {
                 let names: BTreeSet<_> = names.iter().map(ToString::to_string).collect();
                 assert_eq!(parameters(&operation, "query"), names, "{method} {path}");
             }
-            let in_path: BTreeSet<_> =
-                path.split(['{', '}']).skip(1).step_by(2).map(ToString::to_string).collect();
+            let in_path: BTreeSet<_> = path.split(['{', '}']).skip(1).step_by(2).map(ToString::to_string).collect();
             assert_eq!(parameters(&operation, "path"), in_path, "{method} {path}");
         }
     }

@@ -14,7 +14,8 @@ pub(super) fn paths() -> Vec<(&'static str, &'static str, Value)> {
         (
             "/metrics",
             "get",
-            simple("metrics", "Figures for Prometheus", "", text("The text format of Prometheus, version 0.0.4")).build(),
+            simple("metrics", "Figures for Prometheus", "", text("The text format of Prometheus, version 0.0.4"))
+                .build(),
         ),
         (
             "/openapi.json",

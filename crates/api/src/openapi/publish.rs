@@ -42,10 +42,7 @@ const ERRORS_OF_OBJECTS: &[ErrorCode] = &[
 ];
 
 pub(super) fn paths() -> Vec<(&'static str, &'static str, Value)> {
-    vec![
-        ("/v1/channels/{channel}", "post", to_channel().build()),
-        ("/v1/events", "post", to_events().build()),
-    ]
+    vec![("/v1/channels/{channel}", "post", to_channel().build()), ("/v1/events", "post", to_events().build())]
 }
 
 fn to_channel() -> Operation {
@@ -53,10 +50,11 @@ fn to_channel() -> Operation {
         id: "publish",
         tag: "Publish",
         summary: "Publish the body as one event",
-        description: "The body is the payload, its kind by `Content-Type`: JSON, text or bytes. Without one it is JSON if \
+        description:
+            "The body is the payload, its kind by `Content-Type`: JSON, text or bytes. Without one it is JSON if \
                       it parses, else text if it is UTF-8, else bytes. Answered when the event is as durable as the \
                       channel's rule says. The headers of CloudEvents' binary mode are understood."
-            .into(),
+                .into(),
         parameters: vec![
             channel(),
             query("type", "The type of the event; `message` unless said.", &json!({ "type": "string" })),

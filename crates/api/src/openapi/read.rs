@@ -91,20 +91,42 @@ fn events() -> Value {
 fn parameters() -> Vec<Value> {
     let ways: Vec<_> = Way::ALL.iter().map(|way| way.as_str()).collect();
     vec![
-        query("since", "Where to begin: a cursor, `start` (the oldest kept) or `now`. Unless said, streams and long polls \
-               begin now and a poll answers the newest events.", &json!({ "type": "string" })),
-        query("last", "Begin before the newest so many events of each channel. Not with `since`.",
-              &integer(1, LAST_EVENTS_MAX as u64, None)),
-        query("limit", "The most events of one answer, on the polling ways only.",
-              &integer(1, POLL_EVENTS_MAX as u64, Some(POLL_EVENTS_DEFAULT as u64))),
-        repeated("type", "Only events of these types; given several times. `message` is the default type.",
-                 &json!({ "type": "string" })),
-        query("wait", "Long polling: wait so many seconds for an event.",
-              &integer(0, WAIT_MAX.as_secs(), Some(WAIT_DEFAULT.as_secs()))),
-        query("heartbeat", "On the streaming ways: send something at least so often, in seconds.",
-              &integer(HEARTBEAT_MIN.as_secs(), HEARTBEAT_MAX.as_secs(), Some(HEARTBEAT_DEFAULT.as_secs()))),
-        query("format", "`data` sends only the payloads.",
-              &json!({ "type": "string", "enum": ["object", "data"], "default": "object" })),
+        query(
+            "since",
+            "Where to begin: a cursor, `start` (the oldest kept) or `now`. Unless said, streams and long polls \
+               begin now and a poll answers the newest events.",
+            &json!({ "type": "string" }),
+        ),
+        query(
+            "last",
+            "Begin before the newest so many events of each channel. Not with `since`.",
+            &integer(1, LAST_EVENTS_MAX as u64, None),
+        ),
+        query(
+            "limit",
+            "The most events of one answer, on the polling ways only.",
+            &integer(1, POLL_EVENTS_MAX as u64, Some(POLL_EVENTS_DEFAULT as u64)),
+        ),
+        repeated(
+            "type",
+            "Only events of these types; given several times. `message` is the default type.",
+            &json!({ "type": "string" }),
+        ),
+        query(
+            "wait",
+            "Long polling: wait so many seconds for an event.",
+            &integer(0, WAIT_MAX.as_secs(), Some(WAIT_DEFAULT.as_secs())),
+        ),
+        query(
+            "heartbeat",
+            "On the streaming ways: send something at least so often, in seconds.",
+            &integer(HEARTBEAT_MIN.as_secs(), HEARTBEAT_MAX.as_secs(), Some(HEARTBEAT_DEFAULT.as_secs())),
+        ),
+        query(
+            "format",
+            "`data` sends only the payloads.",
+            &json!({ "type": "string", "enum": ["object", "data"], "default": "object" }),
+        ),
         query("transport", "The way, for clients that cannot set headers.", &json!({ "type": "string", "enum": ways })),
         header("Last-Event-ID", "A cursor; wins over `since`."),
         header("If-None-Match", "On the polling ways: the `ETag` of the last answer; wins over `since`."),
