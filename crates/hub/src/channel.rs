@@ -51,6 +51,11 @@ impl Subscribers {
     }
 }
 
+/// Whether a reader is there to be reached: a poll is gone with its answer.
+fn counts(way: Way) -> bool {
+    way != Way::Poll
+}
+
 /// The ring does not reach back far enough.
 pub(crate) struct BelowRing;
 
@@ -138,13 +143,17 @@ impl Channel {
 
     /// Adds a reader; the key takes it out again.
     pub(crate) fn join(&self, way: Way, wake: Arc<dyn Wake>) -> usize {
-        self.counts[way as usize].fetch_add(1, Ordering::Relaxed);
+        if counts(way) {
+            self.counts[way as usize].fetch_add(1, Ordering::Relaxed);
+        }
         self.lock_readers().insert(wake)
     }
 
     /// Takes a reader out.
     pub(crate) fn leave(&self, way: Way, key: usize) {
-        self.counts[way as usize].fetch_sub(1, Ordering::Relaxed);
+        if counts(way) {
+            self.counts[way as usize].fetch_sub(1, Ordering::Relaxed);
+        }
         self.lock_readers().try_remove(key);
     }
 

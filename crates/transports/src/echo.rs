@@ -12,6 +12,8 @@ use crate::body::Body;
 use crate::socket::{self, Outbox, Peer};
 use crate::websocket;
 
+/// How much may wait to be written before the next message is read.
+const UNWRITTEN_BYTES_MAX: usize = 64 << 10;
 /// Suites send messages up to 16 MiB, in as many fragments as they like.
 const LIMITS: Limits = Limits { message_bytes_max: 64 << 20, fragments_max: 1 << 20 };
 
@@ -45,10 +47,10 @@ impl Peer for Echo {
     }
 
     async fn ready(&mut self) {
-        pending().await
+        pending::<()>().await;
     }
 
-    fn has_room(&self) -> bool {
-        true
+    fn has_room(&self, unwritten: usize) -> bool {
+        unwritten < UNWRITTEN_BYTES_MAX
     }
 }

@@ -28,8 +28,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bongsu_core::control::{Close, close_code};
+use bongsu_core::cursor::Since;
 use bongsu_core::limits::Limits;
-use bongsu_core::read::{ReadRequest, Way};
+use bongsu_core::read::{From, ReadRequest, Way};
 use bongsu_core::{Chance, ErrorCode, Problem};
 use bongsu_hub::{Hub, Published, Reader};
 use bongsu_wire::query;
@@ -158,12 +159,18 @@ impl Context {
         Ok(entry)
     }
 
-    /// A reader for the request, and how many events lie before it. Waits for the disk off the async threads.
+    /// A reader for the request, and how many events lie before it. What has to look at the disk does so off the async
+    /// threads.
     async fn reader(&self, read: &ReadRequest, signal: &Arc<Signal>) -> Result<(Reader, u64), Problem> {
+        let replays = !read.way.is_polling() && !matches!(read.from, From::Unsaid | From::Since(Since::Now));
+        if !replays && !matches!(read.from, From::Last(_)) {
+            let reader = self.hub.subscribe(read.way, &read.channels, read.from, read.types.clone(), signal.clone())?;
+            return Ok((reader, 0));
+        }
         let (hub, read, wake) = (self.hub.clone(), read.clone(), signal.clone());
         driver::blocking(move || {
             let reader = hub.subscribe(read.way, &read.channels, read.from, read.types, wake)?;
-            let replay = if read.way.is_polling() { 0 } else { reader.behind()? };
+            let replay = if replays { reader.behind()? } else { 0 };
             Ok((reader, replay))
         })
         .await?

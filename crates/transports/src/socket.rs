@@ -13,8 +13,6 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// How many answers to a client may wait to be written before nothing more is read from it, in bytes.
-const UNWRITTEN_BYTES_MAX: usize = 64 << 10;
 /// How much is read at once.
 const READ_BYTES: usize = 8 << 10;
 /// How many pieces go into one write.
@@ -34,8 +32,9 @@ pub(crate) trait Peer: Send {
     /// Ready when [`Peer::speak`] may have something to say. Dropping the future loses nothing.
     fn ready(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Whether the peer can take another message now.
-    fn has_room(&self) -> bool;
+    /// Whether the peer can take another message while so many bytes are still to be written. While it cannot, nothing is
+    /// read, not even signs of life.
+    fn has_room(&self, unwritten: usize) -> bool;
 }
 
 /// Bytes that wait to be written.
@@ -154,7 +153,7 @@ where
         }
         let open = framing.session.is_open();
         let wake = framing.wake();
-        let listen = framing.out.bytes < UNWRITTEN_BYTES_MAX && (peer.has_room() || !open);
+        let listen = !open || peer.has_room(framing.out.bytes);
         tokio::select! {
             written = framing.out.write(&mut writing), if !framing.out.is_empty() => if written.is_err() { return },
             read = reading.read(&mut buffer), if listen => match read {

@@ -154,7 +154,8 @@ impl Peer for Talk {
         }
     }
 
-    fn has_room(&self) -> bool {
+    fn has_room(&self, _: usize) -> bool {
+        // Messages add to the replies, which are bounded, and never at once to what is written.
         self.replies.len() < self.replies_max && matches!(self.session, Seat::Here(_))
     }
 }
