@@ -36,8 +36,12 @@ fn is_expectation(step: &Value, name: &str) -> bool {
     }
 }
 
-/// Whether the step is taken at all on the trial's way.
+/// Whether the step is taken at all on the trial's way, and judged once: what `eventually` looks at
+/// may be as a changed expectation wants it on the way to what it becomes.
 fn applies(trial: &Trial, step: &Value) -> bool {
+    if step.get("eventually").is_some() {
+        return false;
+    }
     let when = step.get("when").and_then(Value::as_array);
     when.is_none_or(|ways| trial.way.is_some_and(|way| ways.iter().any(|w| w == way.name())))
 }

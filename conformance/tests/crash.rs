@@ -1,5 +1,5 @@
-//! Item by item: no acknowledged event missing, offsets dense, no duplicate for a retried key, five
-//! readers see every event exactly once and in order, over 20 kills.
+//! Item by item: no acknowledged event missing, offsets dense, no duplicate for a retried key, all
+//! readers see every event exactly once and in order, over 20 ends of the server.
 
 use bongsu_conformance::binary;
 use bongsu_conformance::crash::{Options, run};

@@ -1,5 +1,5 @@
 //! The crash test: publish with acknowledgements, kill the server at random moments, and check that
-//! nothing acknowledged is lost, nothing retried is doubled, and five readers saw it all.
+//! nothing acknowledged is lost, nothing retried is doubled, and every reader saw it all: one on each way, and some that hop.
 //!
 //! Everything random comes from one seed, which is told at the start; the moments of the kills are
 //! drawn from it, though what the server is doing at that moment is the machine's choice.
@@ -20,10 +20,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use subscriber::Subscriber;
+use subscriber::{Habit, Subscriber};
 
 /// The channels that are published to; readers read both on one connection.
 pub(crate) const CHANNELS: [&str; 2] = ["crash:a", "crash:b"];
+/// Readers that change their way all the time.
+const HOPPERS: u64 = 3;
+/// One in so many ends is a SIGTERM, the others are SIGKILL.
+const TERM_ONE_IN: u32 = 5;
 /// Connections that publish at the same time.
 const PUBLISHERS: usize = 4;
 /// A kill comes so many milliseconds after the server has acknowledged something again.
@@ -110,8 +114,10 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Summary> {
     let mut server = Server::start(&options.binary, &setup)?;
     let shared = Arc::new(Shared::new(server.addr()));
     let publishers: Vec<JoinHandle<Vec<Ack>>> = (0..PUBLISHERS).map(|n| Publisher::spawn(n, &shared)).collect();
-    let subscribers: Vec<(Way, JoinHandle<Vec<Entry>>)> =
-        Way::ALL.into_iter().map(|way| (way, Subscriber::spawn(way, &shared))).collect();
+    let hops = (0..HOPPERS).map(|n| Habit::Hops(options.seed.wrapping_add(n)));
+    let habits = Way::ALL.into_iter().map(Habit::Stays).chain(hops);
+    let subscribers: Vec<(Habit, JoinHandle<Vec<Entry>>)> =
+        habits.map(|habit| (habit, Subscriber::spawn(habit, &shared))).collect();
 
     let outcome = rounds(options, &mut server, &shared, tell);
     let outcome = outcome.map_err(|f| f.within(&format!("server log:\n{}", server.log_tail())));
@@ -122,14 +128,14 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Summary> {
     let acks: Vec<Ack> = publishers.into_iter().flat_map(join).collect();
     let log = judge(&shared, &acks);
     if log.is_ok() {
-        await_readers(&shared);
+        await_readers(&shared, subscribers.len());
     }
     shared.stop_reading.store(true, Ordering::Relaxed);
-    let seen: Vec<(Way, Vec<Entry>)> = subscribers.into_iter().map(|(w, h)| (w, join(h))).collect();
+    let seen: Vec<(Habit, Vec<Entry>)> = subscribers.into_iter().map(|(habit, h)| (habit, join(h))).collect();
     shared.check()?;
     let log = log?;
-    for (way, entries) in &seen {
-        check::same(&log, entries).map_err(|f| f.within(&format!("the {way} reader")))?;
+    for (habit, entries) in &seen {
+        check::same(&log, entries).map_err(|f| f.within(&format!("the {habit}")))?;
     }
     server.stop(Signal::Term)?;
     Ok(Summary {
@@ -149,12 +155,16 @@ fn rounds(options: &Options, server: &mut Server, shared: &Shared, tell: &mut dy
     for round in 1..=options.rounds {
         await_progress(shared)?;
         std::thread::sleep(Duration::from_millis(random.u64(KILL_AFTER_MS)));
-        server.stop(Signal::Kill)?;
+        let signal = match random.u32(..TERM_ONE_IN) {
+            0 => Signal::Term,
+            _ => Signal::Kill,
+        };
+        server.stop(signal)?;
         let acknowledged = shared.acknowledged.load(Ordering::Relaxed);
         server.start_again()?;
         shared.check()?;
         tell(&format!(
-            "round {round}: killed after {acknowledged} acknowledged events, {} sent again",
+            "round {round}: {signal} after {acknowledged} acknowledged events, {} sent again",
             shared.retries.load(Ordering::Relaxed)
         ));
     }
@@ -200,9 +210,9 @@ fn judge(shared: &Shared, acks: &[Ack]) -> Result<Vec<Entry>> {
 }
 
 /// Gives the readers time to come to the end; what they have then seen is judged afterwards.
-fn await_readers(shared: &Shared) {
+fn await_readers(shared: &Shared, readers: usize) {
     let deadline = Instant::now() + CATCH_UP_TIMEOUT;
-    let wanted = shared.acknowledged.load(Ordering::Relaxed) * Way::ALL.len() as u64;
+    let wanted = shared.acknowledged.load(Ordering::Relaxed) * readers as u64;
     while shared.seen.load(Ordering::Relaxed) < wanted && shared.check().is_ok() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -85,6 +85,8 @@ impl Publisher {
                 }
                 Ok(Ack { channel: channel.to_owned(), offset, id: id.to_owned(), data: data.to_owned() })
             }
+            // Draining: not taken, so it is to be sent again.
+            (503, ..) => Err(Failure::closed(format!("answered 503 {body}"))),
             (status, ..) => Err(Failure::wrong(format!("{data} was answered {status} {body}"))),
         }
     }

@@ -1,4 +1,5 @@
-//! A reader on one way that resumes by its cursor, and by nothing else, after every kill.
+//! A reader that resumes by its cursor, and by nothing else: after every kill, and, if it hops, also
+//! after every few events, on another way each time.
 
 use super::check::Entry;
 use super::{CHANNELS, Shared};
@@ -17,7 +18,32 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two attempts while the server is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
+/// A hopping reader stays for at most so many events.
+const STAY_EVENTS_MAX: u32 = 40;
+
+/// Which ways a reader uses.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Habit {
+    /// This one.
+    Stays(Way),
+    /// Any, on either HTTP version, drawn from this seed.
+    Hops(u64),
+}
+
+impl std::fmt::Display for Habit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stays(way) => write!(f, "{way} reader"),
+            Self::Hops(seed) => write!(f, "reader that hops by {seed}"),
+        }
+    }
+}
+
 pub(super) struct Subscriber {
+    habit: Habit,
+    random: fastrand::Rng,
+    /// Events until the next hop.
+    stay: u32,
     spec: Spec,
     watch: Watch,
     shared: Arc<Shared>,
@@ -26,33 +52,55 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     /// Reads until it is told to stop.
-    pub(super) fn spawn(way: Way, shared: &Arc<Shared>) -> JoinHandle<Vec<Entry>> {
+    pub(super) fn spawn(habit: Habit, shared: &Arc<Shared>) -> JoinHandle<Vec<Entry>> {
         let channels: Vec<String> = CHANNELS.iter().map(|c| (*c).to_owned()).collect();
+        let (way, seed) = match habit {
+            Habit::Stays(way) => (way, 0),
+            Habit::Hops(seed) => (Way::Poll, seed),
+        };
         let mut subscriber = Self {
+            habit,
+            random: fastrand::Rng::with_seed(seed),
+            stay: STAY_EVENTS_MAX,
             watch: Watch::new(&channels, true),
             spec: spec(way, channels, shared),
             shared: Arc::clone(shared),
             reader: None,
         };
-        std::thread::spawn(move || subscriber.run(way))
+        std::thread::spawn(move || subscriber.run())
     }
 
-    fn run(&mut self, way: Way) -> Vec<Entry> {
+    fn run(&mut self) -> Vec<Entry> {
         let mut seen = Vec::new();
         while !self.shared.stop_reading.load(Ordering::Relaxed) {
             match self.step() {
                 Ok(Some(entry)) => {
                     seen.push(entry);
                     self.shared.seen.fetch_add(1, Ordering::Relaxed);
+                    self.hop();
                 }
                 Ok(None) => {}
                 Err(failure) => {
-                    self.shared.fail(failure.within(&format!("the {way} reader")));
+                    self.shared.fail(failure.within(&format!("the {}", self.habit)));
                     break;
                 }
             }
         }
         seen
+    }
+
+    /// Leaves for another way when it has stayed long enough.
+    fn hop(&mut self) {
+        if matches!(self.habit, Habit::Stays(_)) {
+            return;
+        }
+        self.stay = self.stay.saturating_sub(1);
+        if self.stay == 0 {
+            self.resume();
+            self.stay = self.random.u32(1..STAY_EVENTS_MAX);
+            self.spec.way = Way::ALL[self.random.usize(..Way::ALL.len())];
+            self.spec.http = if self.random.bool() { Http::H2 } else { Http::H1 };
+        }
     }
 
     /// One event, or one attempt to get at one.

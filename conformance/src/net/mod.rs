@@ -145,7 +145,17 @@ pub fn refusal(exchange: &mut dyn Exchange, head: &Head, deadline: Instant) -> F
         body.extend_from_slice(&bytes);
     }
     let text = crate::transcript::shorten(&String::from_utf8_lossy(&body));
-    Failure::wrong(format!("answered {} {text}", head.status))
+    refused(head.status, &text)
+}
+
+/// An answer that is no success: a 503 says "come back", as a closed connection does; everything
+/// else is wrong.
+pub fn refused(status: u16, text: &str) -> Failure {
+    let text = format!("answered {status} {text}");
+    match status {
+        503 => Failure::closed(text),
+        _ => Failure::wrong(text),
+    }
 }
 
 /// The time left, or a timeout when there is none.

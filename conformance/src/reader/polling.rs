@@ -3,7 +3,7 @@
 use super::{Reader, Resume, Spec, carried_cursor, check_read_head};
 use crate::error::{Failure, Result};
 use crate::item::{Framing, Item};
-use crate::net::{Answer, Exchange, Head, Pending, call, connect};
+use crate::net::{Answer, Exchange, Head, Pending, call, connect, refused};
 use crate::pattern::is_cursor;
 use crate::way::Way;
 use serde_json::value::RawValue;
@@ -115,7 +115,7 @@ impl Polling {
         match answer.head.status {
             200 => self.take_body(answer).map_err(|f| f.within(&brief())),
             304 if self.spec.resume == Resume::Header => self.take_unchanged(answer),
-            _ => Err(Failure::wrong(format!("a poll was answered {}", brief()))),
+            status => Err(refused(status, &brief())),
         }
     }
 

@@ -81,8 +81,12 @@ fn item(channel: &str, step: &PublishMany, vars: &Vars) -> Result<String> {
         Some(kind) => format!(",\"type\":{}", Value::from(kind.as_str())),
         None => String::new(),
     };
+    let key = match &step.idempotency_key {
+        Some(key) => format!(",\"idempotency_key\":{}", Value::from(key.as_str())),
+        None => String::new(),
+    };
     let channel = Value::from(channel);
-    Ok(format!("{{\"channel\":{channel}{kind},\"data\":{data}}}"))
+    Ok(format!("{{\"channel\":{channel}{kind}{key},\"data\":{data}}}"))
 }
 
 /// Deals the requests out to `connections` threads; each keeps its own order.
@@ -110,7 +114,8 @@ fn publish_all<'a>(work: &Batch, requests: impl Iterator<Item = &'a Vec<String>>
     Ok(())
 }
 
-/// Publishes one array and returns the last offset, which has to lie beyond `last`.
+/// Publishes one array and returns the last offset, which has to lie beyond `last`, or be it again
+/// where the answer says `duplicate`.
 fn publish_items(work: &Batch, exchange: &mut dyn Exchange, items: &[String], mut last: u64) -> Result<u64> {
     let mut request = Request::new("POST", "/v1/events").header("Content-Type", "application/json");
     request.body = match items {
@@ -130,7 +135,8 @@ fn publish_items(work: &Batch, exchange: &mut dyn Exchange, items: &[String], mu
     }
     for result in results {
         let offset = result["offset"].as_u64().ok_or_else(wrong)?;
-        if offset <= last || result["channel"] != work.channel.as_str() {
+        let again = offset == last && result["duplicate"] == true;
+        if (offset <= last && !again) || result["channel"] != work.channel.as_str() {
             return Err(wrong());
         }
         last = offset;

@@ -67,6 +67,8 @@ pub struct PublishMany {
     /// Events per request; above 1 they go as an array to `POST /v1/events`.
     #[serde(default = "one")]
     pub batch: u64,
+    /// One Idempotency-Key for all: then only the first is an event.
+    pub idempotency_key: Option<String>,
     /// Connections that publish at the same time.
     #[serde(default = "one")]
     pub connections: u64,
