@@ -22,7 +22,7 @@ pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
 pub(crate) const STRONG: Style = Style::new().bold();
 
 /// `text` in a style.
-pub(crate) fn styled(style: Style, text: impl fmt::Display) -> impl fmt::Display {
+pub(crate) fn styled(style: Style, text: impl fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 

@@ -43,8 +43,36 @@ pub struct Publication {
 #[derive(Clone, Debug)]
 enum Payload {
     Json(Box<RawValue>),
-    Text(String),
+    Text { text: String, content_type: String },
     Bytes { bytes: Bytes, content_type: String },
+}
+
+/// What bytes of a media type are. A body says it by its media type alone; within an object, text and JSON have to
+/// stand as what they are.
+enum Meant<'a> {
+    Json(&'a RawValue),
+    Text(&'a str),
+    Binary,
+}
+
+impl<'a> Meant<'a> {
+    /// What `bytes` are, or why they cannot be what `content_type` says.
+    fn by(bytes: &'a [u8], content_type: &str) -> Result<Self, String> {
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if essence == JSON || essence.ends_with("+json") {
+            let value = serde_json::from_slice(bytes);
+            return value
+                .map(Self::Json)
+                .map_err(|error| format!("the payload is no JSON, as {essence} says: {error}"));
+        }
+        if essence.starts_with("text/") {
+            let text = std::str::from_utf8(bytes);
+            return text
+                .map(Self::Text)
+                .map_err(|error| format!("the payload is no UTF-8 text, as {essence} says: {error}"));
+        }
+        Ok(Self::Binary)
+    }
 }
 
 impl Publication {
@@ -78,8 +106,13 @@ impl Publication {
     }
 
     /// The payload is a text.
-    pub fn text(mut self, text: impl Into<String>) -> Self {
-        self.payload = Ok(Payload::Text(text.into()));
+    pub fn text(self, text: impl Into<String>) -> Self {
+        self.text_of(text, TEXT)
+    }
+
+    /// The payload is a text of the media type `content_type`, which need not be one of `text/*`: XML is a text too.
+    pub fn text_of(mut self, text: impl Into<String>, content_type: impl Into<String>) -> Self {
+        self.payload = Ok(Payload::Text { text: text.into(), content_type: content_type.into() });
         self
     }
 
@@ -127,9 +160,13 @@ impl Publication {
         self
     }
 
-    /// Itself, if it can be sent.
+    /// Itself, if it can be sent as an object.
     pub(crate) fn checked(self) -> Result<Self, Error> {
         match &self.payload {
+            Ok(Payload::Bytes { bytes, content_type }) => {
+                Meant::by(bytes, content_type).map_err(Error::usage)?;
+                Ok(self)
+            }
             Ok(_) => Ok(self),
             Err(error) => Err(error.clone()),
         }
@@ -158,7 +195,7 @@ impl Publication {
     pub(crate) fn body(&self) -> Result<(Bytes, &str), Error> {
         Ok(match self.payload.as_ref().map_err(Clone::clone)? {
             Payload::Json(value) => (Bytes::copy_from_slice(value.get().as_bytes()), JSON),
-            Payload::Text(text) => (Bytes::copy_from_slice(text.as_bytes()), TEXT),
+            Payload::Text { text, content_type } => (Bytes::copy_from_slice(text.as_bytes()), content_type),
             Payload::Bytes { bytes, content_type } => (bytes.clone(), content_type),
         })
     }
@@ -186,13 +223,17 @@ impl Serialize for Publication {
         }
         match self.payload.as_ref().map_err(serde::ser::Error::custom)? {
             Payload::Json(value) => map.serialize_entry("data", value)?,
-            Payload::Text(text) => {
-                map.serialize_entry("content_type", TEXT)?;
+            Payload::Text { text, content_type } => {
+                map.serialize_entry("content_type", content_type)?;
                 map.serialize_entry("data", text)?;
             }
             Payload::Bytes { bytes, content_type } => {
                 map.serialize_entry("content_type", content_type)?;
-                map.serialize_entry("data_base64", &BASE64.encode(bytes))?;
+                match Meant::by(bytes, content_type).map_err(serde::ser::Error::custom)? {
+                    Meant::Json(value) => map.serialize_entry("data", value)?,
+                    Meant::Text(text) => map.serialize_entry("data", text)?,
+                    Meant::Binary => map.serialize_entry("data_base64", &BASE64.encode(bytes))?,
+                }
             }
         }
         map.end()
@@ -217,6 +258,12 @@ mod tests {
                 new().bytes(&[0, 255][..], "image/png").store(false).idempotency_key("i"),
                 r#"{"channel":"a","store":false,"idempotency_key":"i","content_type":"image/png","data_base64":"AP8="}"#,
             ),
+            (
+                new().text_of("<p/>", "application/xml"),
+                r#"{"channel":"a","content_type":"application/xml","data":"<p/>"}"#,
+            ),
+            (new().bytes("<p>", "Text/html; a=b"), r#"{"channel":"a","content_type":"Text/html; a=b","data":"<p>"}"#),
+            (new().bytes("[1]", "a/b+json"), r#"{"channel":"a","content_type":"a/b+json","data":[1]}"#),
             (new().json(&()).ttl(Duration::from_millis(1001)), r#"{"channel":"a","ttl":2,"data":null}"#),
             (new().json(&()).ttl(Duration::from_secs(3)), r#"{"channel":"a","ttl":3,"data":null}"#),
         ];
@@ -232,6 +279,8 @@ mod tests {
             (Publication::new("a"), "nothing to publish"),
             (Publication::new("a").json_text("{"), "no JSON"),
             (Publication::new("a").json(&no_json), "cannot be written as JSON"),
+            (Publication::new("a").bytes("{", "application/json"), "no JSON, as application/json says"),
+            (Publication::new("a").bytes(&b"\xff"[..], "text/html"), "no UTF-8 text, as text/html says"),
         ] {
             let error = publication.checked().unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

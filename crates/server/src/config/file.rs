@@ -130,7 +130,7 @@ impl Reader<'_> {
     }
 
     fn rules(&mut self, rules: &DeArray<'_>, span: Range<usize>) {
-        for rule in rules.iter() {
+        for rule in rules {
             match rule.get_ref() {
                 DeValue::Table(table) => self.rule(table, rule.span()),
                 other => {
@@ -248,7 +248,7 @@ fn unknown_option(section: &str, name: &str, value: &DeValue<'_>) -> Complaint {
     if let Some(moved) = files().find(|option| option.name() == name.replace('-', "_")) {
         return complaint.help(format!("`{}` stands {}", moved.name(), place(moved.section())));
     }
-    match options::nearest(name, files().map(|option| option.name())).and_then(options::find) {
+    match options::nearest(name, files().map(Opt::name)).and_then(options::find) {
         Some(meant) if meant.section() == section => complaint.maybe(Some(meant.name())),
         Some(meant) => complaint.help(format!("did you mean `{}` {}?", meant.name(), place(meant.section()))),
         None => complaint.help("`bongsu config default` prints a file with every option"),

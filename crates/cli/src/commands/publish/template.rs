@@ -78,14 +78,15 @@ impl Template {
     /// The event of a file's content, the `number`th.
     pub(super) fn file(&self, path: &Path, content: Vec<u8>, number: u64) -> Result<Publication, String> {
         let publication = self.numbered(number);
-        let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-        if is_json && self.content_type.is_none() {
-            // A file that says it is JSON and is none was damaged, and nobody wants it delivered as a text.
-            let text = String::from_utf8(content).map_err(|_| "not UTF-8 text".to_string())?;
-            let payload: &RawValue = serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))?;
-            return Ok(publication.json_text(payload.get()));
+        let named_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let declared = self.content_type.as_deref();
+        // A file that says it is JSON, or a text, and is none was damaged: nobody wants it delivered as something else.
+        if declared.map_or(named_json, is_json) {
+            serde_json::from_slice::<&RawValue>(&content).map_err(|error| format!("not JSON: {error}"))?;
+        } else if declared.is_some_and(is_text) {
+            std::str::from_utf8(&content).map_err(|_| "not UTF-8 text".to_string())?;
         }
-        Ok(guessed(publication, content, self.content_type.as_deref()))
+        Ok(guessed(publication, content, declared))
     }
 
     fn numbered(&self, number: u64) -> Publication {
@@ -142,14 +143,23 @@ fn with_data(bare: Publication, data: &RawValue, content_type: Option<&str>) -> 
         Some(declared) => {
             let text: String = serde_json::from_str(data.get())
                 .map_err(|_| format!("`data` has to be a string when `content_type` is {declared}"))?;
-            Ok(bare.bytes(text.into_bytes(), declared))
+            Ok(bare.text_of(text, declared))
         }
     }
 }
 
 fn is_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(media_type);
     essence == "application/json" || essence.ends_with("+json")
+}
+
+fn is_text(media_type: &str) -> bool {
+    essence(media_type).starts_with("text/")
+}
+
+/// The media type without its parameters.
+fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn decorated(
@@ -254,7 +264,7 @@ mod tests {
             ),
             (
                 r#"{"channel":"b","data":"<p>","content_type":"text/html","idempotency_key":"i"}"#,
-                r#"{"channel":"b","idempotency_key":"i","content_type":"text/html","data_base64":"PHA+"}"#,
+                r#"{"channel":"b","idempotency_key":"i","content_type":"text/html","data":"<p>"}"#,
             ),
         ];
         for (line, expected) in cases {
@@ -290,5 +300,12 @@ mod tests {
         assert_eq!(for_channel().line(b"\xff", 1).unwrap_err(), "not UTF-8 text");
         let broken = for_channel().file(Path::new("x.JSON"), b"{".to_vec(), 1).unwrap_err();
         assert!(broken.starts_with("not JSON: EOF"), "{broken}");
+        let declared = |kind: &str| Template { content_type: Some(kind.into()), ..for_channel() };
+        let file =
+            |kind, content: &[u8]| declared(kind).file(Path::new("x"), content.to_vec(), 1).map(|event| wire(&event));
+        assert!(file("a/b+json", b"{").unwrap_err().starts_with("not JSON"));
+        assert_eq!(file("text/html", b"\xff"), Err("not UTF-8 text".into()));
+        let image = r#"{"channel":"a","content_type":"image/png","data_base64":"/w=="}"#;
+        assert_eq!(file("image/png", b"\xff").as_deref(), Ok(image));
     }
 }
