@@ -93,8 +93,8 @@ impl EmbeddedLog {
         let clean = last.is_none_or(|last| last.clean);
         let opened = Opened { clean, new_epoch: decided.new_epoch, torn: found.torn };
         let epoch = decided.log.epoch;
-        let purges = contents.purges.clone();
-        let mut writer = Writer { log: decided.log, purges, space: Default::default(), newest };
+        let (purges, trimmed) = (contents.purges.clone(), contents.trimmed.clone());
+        let mut writer = Writer { log: decided.log, purges, trimmed, space: Default::default(), newest };
         let failed =
             |what| OpenError::Io { path: dir.to_owned(), doing: "writing to", error: std::io::Error::other(what) };
         writer.write_log(&found.store).map_err(failed)?;
@@ -209,7 +209,7 @@ impl Log for EmbeddedLog {
         self.store.check().map_err(|why| self.poison(why))?;
         let plan = self.ledger().plan_maintenance(now, &self.marks());
         let outcome = self.carry_out(&mut writer, plan)?;
-        writer.purge(&self.store).map_err(|why| self.poison(why))?;
+        writer.clean_up(&self.store).map_err(|why| self.poison(why))?;
         Ok(outcome.trims)
     }
 

@@ -13,6 +13,7 @@ use super::home::{Home, Tip};
 use super::journal::{self, Torn};
 use super::record::{
     LOG_KEY, LogRecord, Purge, parse_channel_key, prefix, read_answer, read_channel, read_log, read_name, read_purge,
+    read_trimmed,
 };
 use super::store::{Record, Store};
 use super::writer::{RESERVE, newest_in};
@@ -151,6 +152,7 @@ pub(crate) struct Contents {
     pub(crate) channels: Vec<(bongsu_core::ChannelName, bongsu_core::log::ChannelState)>,
     pub(crate) answers: Vec<crate::ledger::Answer>,
     pub(crate) purges: BTreeMap<ChannelId, Purge>,
+    pub(crate) trimmed: Vec<(ChannelId, Seq)>,
 }
 
 impl Contents {
@@ -193,10 +195,15 @@ pub(crate) fn contents(store: &Store) -> Result<Contents, String> {
         let read = || Ok((parse_channel_key(&key)?, read_purge(&key, &purge)?));
         read().map_err(|_: super::codec::Damaged| "an unfinished deletion is unreadable".to_owned())
     };
+    let trimmed = |record: Result<Record, String>| {
+        let (_, trimmed) = record?;
+        read_trimmed(&trimmed).map_err(|_| "the list of trimmed events is unreadable".to_owned())
+    };
     Ok(Contents {
         channels,
         answers: store.state(prefix::ANSWER).map(answer).collect::<Result<_, _>>()?,
         purges: store.state(prefix::PURGE).map(purge).collect::<Result<_, _>>()?,
+        trimmed: store.state(prefix::TRIMMED).next().map(trimmed).transpose()?.unwrap_or_default(),
     })
 }
 

@@ -112,6 +112,7 @@ pub(crate) mod prefix {
     pub(crate) const CHANNEL: u8 = b'c';
     pub(crate) const PURGE: u8 = b'p';
     pub(crate) const ANSWER: u8 = b'a';
+    pub(crate) const TRIMMED: u8 = b't';
 }
 
 /// The key of a record of one channel.
@@ -211,6 +212,28 @@ pub(crate) fn write_purge(key: &[u8], purge: &Purge) -> Vec<u8> {
 pub(crate) fn read_purge(key: &[u8], record: &[u8]) -> Result<Purge, Damaged> {
     let mut reader = Reader::new(key, record)?;
     Ok(Purge { after: Seq(reader.number()?), through: Seq(reader.number()?) })
+}
+
+/// The key of the events that were trimmed by the newest batch that trimmed any.
+pub(crate) const TRIMMED_KEY: [u8; 1] = [prefix::TRIMMED];
+
+pub(crate) fn write_trimmed(events: &[(ChannelId, Seq)]) -> Vec<u8> {
+    let mut writer = Writer::new(8 * events.len() + 8);
+    writer.number(events.len() as u64);
+    for (channel, seq) in events {
+        writer.number((*channel).into()).number(seq.0);
+    }
+    writer.finish(&TRIMMED_KEY)
+}
+
+pub(crate) fn read_trimmed(record: &[u8]) -> Result<Vec<(ChannelId, Seq)>, Damaged> {
+    let mut reader = Reader::new(&TRIMMED_KEY, record)?;
+    let count = reader.number()?;
+    let mut event = || {
+        let channel = ChannelId::try_from(reader.number()?).map_err(|_| Damaged)?;
+        Ok((channel, Seq(reader.number()?)))
+    };
+    (0..count).map(|_| event()).collect()
 }
 
 /// The log as a whole.

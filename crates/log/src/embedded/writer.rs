@@ -9,8 +9,8 @@ use bongsu_core::policy::Durability;
 use bongsu_core::{Millis, Seq};
 
 use super::record::{
-    self, LOG_KEY, LogRecord, Purge, answer_key, channel_key, event_key, prefix, write_answer, write_channel,
-    write_event, write_log, write_name, write_purge,
+    self, LOG_KEY, LogRecord, Purge, TRIMMED_KEY, answer_key, channel_key, event_key, prefix, write_answer,
+    write_channel, write_event, write_log, write_name, write_purge, write_trimmed,
 };
 use super::store::{Batch, Store};
 use crate::ledger::{ChannelId, Plan, Touched};
@@ -28,8 +28,11 @@ const UNCHECKED_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) log: LogRecord,
-    /// Deletions that are not done yet.
+    /// Deletions of whole stretches that are not done yet.
     pub(crate) purges: BTreeMap<ChannelId, Purge>,
+    /// Events that the last batch trimmed and the next one deletes: a reader may be at them until the trim is visible,
+    /// and that it is only after its batch.
+    pub(crate) trimmed: Vec<(ChannelId, Seq)>,
     pub(crate) space: Space,
     /// The newest number that is kept with a channel, among the batches written so far.
     pub(crate) newest: Seq,
@@ -69,14 +72,29 @@ impl Writer {
         for seq in &plan.forgotten {
             batch.drop(&answer_key(*seq));
         }
+        let dropped = plan.touched.iter().flat_map(|(&id, touched)| touched.dropped.iter().map(move |&seq| (id, seq)));
+        let dropped = dropped.collect::<Vec<_>>();
+        self.delete_trimmed(&mut batch, &dropped);
         if must_sync || plan.touched.is_empty() {
             keep_log(&mut batch, &mut log);
         }
         batch.commit(synced || must_sync)?;
+        self.trimmed = dropped;
         self.log = log;
         self.purges.extend(purges);
         self.newest = newest;
         Ok(synced || must_sync)
+    }
+
+    /// Deletes what the last batch trimmed, and remembers what this one trims.
+    fn delete_trimmed(&self, batch: &mut Batch<'_>, dropped: &[(ChannelId, Seq)]) {
+        if self.trimmed.is_empty() && dropped.is_empty() {
+            return;
+        }
+        for &(id, seq) in &self.trimmed {
+            batch.drop_event(event_key(id, seq));
+        }
+        batch.keep(&TRIMMED_KEY, write_trimmed(dropped));
     }
 
     /// What will be left to delete of a channel that lost everything it had.
@@ -86,10 +104,20 @@ impl Writer {
     }
 
     /// Deletes a piece of what is gone for readers. The work is bounded; call again until it does nothing.
-    pub(crate) fn purge(&mut self, store: &Store) -> Result<(), String> {
-        let Some((&id, &purge)) = self.purges.first_key_value() else {
-            return Ok(());
-        };
+    pub(crate) fn clean_up(&mut self, store: &Store) -> Result<(), String> {
+        if !self.trimmed.is_empty() {
+            let mut batch = store.batch();
+            self.delete_trimmed(&mut batch, &[]);
+            batch.commit(false)?;
+            self.trimmed.clear();
+        }
+        match self.purges.first_key_value() {
+            Some((&id, &purge)) => self.purge(store, id, purge),
+            None => Ok(()),
+        }
+    }
+
+    fn purge(&mut self, store: &Store, id: ChannelId, purge: Purge) -> Result<(), String> {
         let mut batch = store.batch();
         let mut last = None;
         // At a key that cannot be read the purge ends: readers do not come here any more, only its space stays taken.
@@ -140,9 +168,6 @@ fn write_touched(batch: &mut Batch<'_>, id: ChannelId, touched: &Touched) {
     for event in &touched.fresh {
         let key = event_key(id, event.id.seq);
         batch.keep_event(key, write_event(&key, event));
-    }
-    for seq in &touched.dropped {
-        batch.drop_event(event_key(id, *seq));
     }
 }
 

@@ -244,6 +244,17 @@ fn keys_past_their_window_make_room_when_it_is_needed() {
 }
 
 #[test]
+fn as_many_keys_make_room_as_are_needed() {
+    let config = LogConfig { idempotency_keys_max: 21_000, ..LogConfig::default() };
+    let mut fixture = Fixture::new(config);
+    let keys = |range: std::ops::Range<u32>| range.map(|key| draft("other", Some(&key.to_string()), false)).collect();
+    fixture.append(keys(0..21_000));
+    fixture.now = fixture.now.plus(config.idempotency_window);
+    let plan = fixture.plan(keys(0..20_500));
+    assert_eq!((plan.answers.len(), plan.forgotten.len()), (20_500, 20_500), "more than a call forgets by itself");
+}
+
+#[test]
 fn a_channel_takes_little_memory() {
     // What the bound on channels promises, without the name; maps are counted with room for growth.
     let row = size_of::<table::Channel>();

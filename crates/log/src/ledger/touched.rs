@@ -141,9 +141,7 @@ impl Touched {
     fn oldest(&mut self, id: ChannelId, marks: &dyn Marks) -> Option<Mark> {
         if self.stored() > 0 && self.front.is_empty() {
             let after = self.state.lost.map_or(Seq::ZERO, |lost| lost.through);
-            // The new events are not stored yet, but another call may have been given some of the same channel.
-            let known = marks.oldest(id, after).unwrap_or_default();
-            self.front = known.into_iter().take_while(|mark| mark.seq <= self.stored_last).collect();
+            self.front = marks.oldest(id, after).unwrap_or_default().into();
             if self.front.is_empty() {
                 self.give_up_stored();
             }

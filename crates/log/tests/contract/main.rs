@@ -5,12 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod concurrent;
 mod damage;
 mod directory;
 mod fixture;
 mod keys;
 mod model;
 mod numbers;
+mod process;
 mod reading;
 mod restart;
 mod trims;
@@ -52,6 +54,9 @@ contract! {
         retries_within_one_append_are_found
         keys_hold_for_events_that_are_not_stored
         more_keys_than_the_bound_are_refused
+    }
+    concurrent {
+        readers_see_one_consistent_view
     }
     trims {
         a_channel_never_keeps_more_events_than_its_bound
