@@ -187,3 +187,42 @@ fn an_inspection_changes_nothing() {
     let opened = log.start();
     assert_eq!((opened.clean, opened.new_epoch), (false, None));
 }
+
+#[test]
+fn it_is_on_disk_before_anything_can_be_seen_unsynced() {
+    let unsynced = |log: &mut Fixture| {
+        let dir = log.kill();
+        Inspection::open(&dir).unwrap().summary().unwrap().unsynced
+    };
+    let mut log = Fixture::new(Kind::Embedded);
+    log.text("a", "synced");
+    log.publish(Draft { store: false, ..draft("os:a", "not kept") });
+    assert!(!unsynced(&mut log));
+    log.start();
+    log.text("os:a", "not synced");
+    assert!(unsynced(&mut log));
+    log.start();
+    assert!(!unsynced(&mut log), "a new run begins with everything in the system's hands");
+}
+
+#[test]
+fn it_is_synced_when_the_rules_say_so_and_not_oftener() {
+    let log = Fixture::new(Kind::Embedded);
+    let mut synced = log.log.usage().syncs;
+    let mut syncs = |entry: Vec<bongsu_core::log::Group>| {
+        log.append(entry);
+        let before = std::mem::replace(&mut synced, log.log.usage().syncs);
+        synced - before
+    };
+    let passing = || publish(Draft { store: false, ..draft("a", "passing") });
+    assert_eq!(syncs(vec![publish(draft("a", "1")), publish(draft("b", "2"))]), 1, "once for all of an append");
+    assert_eq!(syncs(vec![passing()]), 0, "nothing is kept of it");
+    assert_eq!(syncs(vec![publish(draft("os:a", "1"))]), 1, "that it may be seen unsynced");
+    assert_eq!(syncs(vec![publish(draft("os:a", "2"))]), 0);
+    assert_eq!(syncs(vec![publish(draft("os:a", "3")), publish(draft("a", "3"))]), 1);
+    assert_eq!(syncs(vec![publish(keyed("a", "4", "k"))]), 1);
+    assert_eq!(syncs(vec![publish(keyed("a", "4", "k"))]), 0, "it was kept before");
+    assert_eq!(syncs(vec![reset("a")]), 1);
+    assert_eq!(syncs((0..65_536).map(|_| passing()).collect()), 1, "for the next numbers");
+    assert!(log.log.usage().sync_time > Duration::ZERO);
+}
