@@ -53,6 +53,9 @@ use marks::{MarksAhead, StoredMarks};
 use store::Store;
 use writer::Writer;
 
+/// A write that takes longer than this is not slow, it hangs.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// The log in a directory. See the module.
 pub struct EmbeddedLog {
     epoch: Epoch,
@@ -66,6 +69,8 @@ pub struct EmbeddedLog {
     /// Why nothing can be written any more, once something failed.
     failed: OnceLock<String>,
     closed: AtomicBool,
+    /// When the batch that is being written was begun. Set and cleared by the sequencer, looked at by `health`.
+    writing: Mutex<Option<Instant>>,
     syncs: AtomicU64,
     sync_nanos: AtomicU64,
     tip: Tip,
@@ -108,6 +113,7 @@ impl EmbeddedLog {
             marks: MarksAhead::default(),
             failed: OnceLock::new(),
             closed: AtomicBool::new(false),
+            writing: Mutex::new(None),
             syncs: AtomicU64::new(0),
             sync_nanos: AtomicU64::new(0),
             tip,
@@ -147,6 +153,22 @@ impl EmbeddedLog {
         LogError::Poisoned(self.failed.get_or_init(|| why).clone())
     }
 
+    fn set_writing(&self, since: Option<Instant>) {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Fails if a write does not come back. The store waits for its tasks in the background when they fall far behind, and
+    /// would wait for ever if the last of them had failed just then.
+    fn check_writing(&self) -> Result<(), LogError> {
+        let since = *self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        match since.map(|since| since.elapsed()) {
+            Some(time) if time > WRITE_TIME_MAX => {
+                Err(LogError::Poisoned(format!("a write has not come back for {} s", time.as_secs())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn marks(&self) -> StoredMarks<'_> {
         StoredMarks { store: &self.store, ahead: &self.marks }
     }
@@ -154,8 +176,10 @@ impl EmbeddedLog {
     /// Keeps what the plan says, then makes it visible.
     fn carry_out(&self, writer: &mut Writer, plan: Plan) -> Result<AppendOutcome, LogError> {
         let started = Instant::now();
-        let synced = writer.write(&self.store, &plan).map_err(|why| self.poison(why))?;
-        if synced {
+        self.set_writing(Some(started));
+        let written = writer.write(&self.store, &plan);
+        self.set_writing(None);
+        if written.map_err(|why| self.poison(why))? {
             self.syncs.fetch_add(1, Ordering::Relaxed);
             let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
@@ -245,6 +269,7 @@ impl Log for EmbeddedLog {
 
     fn health(&self) -> Result<(), LogError> {
         self.check_open()?;
+        self.check_writing()?;
         match self.home.free_bytes() {
             Some(free) if free < self.config.disk_free_min => {
                 Err(LogError::DiskFull { free, needed: self.config.disk_free_min })
