@@ -67,6 +67,7 @@ fn url_arg() -> Arg {
         .long("url")
         .value_name("URL")
         .env("BONGSU_URL")
+        .hide_env_values(true)
         .default_value("http://127.0.0.1:7070")
         .help("The address of the server")
 }

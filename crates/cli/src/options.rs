@@ -64,7 +64,7 @@ fn arg(option: &'static Opt<Config>) -> Arg {
         .hide_short_help(option.audience != Audience::Everybody)
         .hide_possible_values(true);
     match option.kind {
-        Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
+        Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)).value_name(words.join("|")),
         // `--insecure` alone, or `--insecure=false` against a file that says true.
         Kind::Flag => arg
             .value_parser(PossibleValuesParser::new(["true", "false"]))

@@ -32,7 +32,7 @@ EXAMPLES:
   bongsu config check
   bongsu config check /etc/bongsu.toml && systemctl restart bongsu
 
-Tells every mistake, not only the first. Exit code 0 when there is none, else 1. Variables of the environment
+Tells every mistake, not only the first. Exit code 0 when there is none, else 1. Variables of the environment \
 count too, as they would for `bongsu serve`.";
 
 const DEFAULT_EXAMPLES: &str = "\

@@ -19,7 +19,7 @@ EXAMPLES:
   bongsu inspect ./bongsu-data --verify         read every event and check it
   bongsu inspect ./bongsu-data --json | jq .bytes
 
-The server that uses the directory has to be stopped. No event is changed; a journal that a crash left torn is mended as the
+The server that uses the directory has to be stopped. No event is changed; a journal that a crash left torn is mended as the \
 server would do at its start. Exit code 1 when --verify finds damage.";
 
 /// What the command takes.

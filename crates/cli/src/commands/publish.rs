@@ -29,8 +29,8 @@ EXAMPLES:
   bongsu pub --ndjson - --rate 100 < all.ndjson  each line is {\"channel\":…,\"data\":…}
   bongsu pub photos --file a.jpg b.jpg album/    each file is a payload
 
-Prints the id of each event once it is as durable as its channel's rule says. In bulk, what cannot be published is told by
-line, the rest is sent, and the exit code is 1. With --idempotency-key in bulk, each event gets the key and its number: the
+Prints the id of each event once it is as durable as its channel's rule says. In bulk, what cannot be published is told by \
+line, the rest is sent, and the exit code is 1. With --idempotency-key in bulk, each event gets the key and its number: the \
 same command again publishes nothing twice.";
 
 /// What the command takes.

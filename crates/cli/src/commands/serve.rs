@@ -21,7 +21,7 @@ EXAMPLES:
   bongsu serve --config /etc/bongsu.toml
   BONGSU_LOG_LEVEL=debug bongsu serve
 
-Every option can be set by its flag, by its variable or in the file; the flag wins over the variable, the variable over the
+Every option can be set by its flag, by its variable or in the file; the flag wins over the variable, the variable over the \
 file. `bongsu config default` prints a file to begin with, `bongsu config show` what holds and why.
 
 SIGTERM and Ctrl-C drain: readers are told to come back, then the server ends. A second one ends it at once.";

@@ -23,7 +23,7 @@ EXAMPLES:
   bongsu sub orders --since w3k9d0xa-17         go on where another reader stopped
   bongsu sub orders --way poll --count 1        one event by interval polling
 
-A lost connection is made again, from the cursor: nothing is printed twice or left out. What the server no longer keeps
+A lost connection is made again, from the cursor: nothing is printed twice or left out. What the server no longer keeps \
 is told as a gap. Ctrl-C prints the cursor to go on from.";
 
 /// What the command takes.

@@ -26,6 +26,8 @@ pub(super) struct Manner {
     skip: u64,
     quiet: bool,
     json: bool,
+    /// Whether each event has a key, so that a repetition is harmless.
+    keyed: bool,
 }
 
 impl Manner {
@@ -36,6 +38,7 @@ impl Manner {
             skip: matches.get_one("skip").copied().unwrap_or(0),
             quiet: matches.get_flag("quiet"),
             json: matches.get_flag("json"),
+            keyed: matches.contains_id("idempotency-key"),
         }
     }
 
@@ -240,9 +243,12 @@ impl<W: io::Write> Bulk<W> {
         self.sum_up(refused);
         note(format_args!("to go on: the same command with --skip {done}"));
         if unknown > 0 {
-            note(format_args!(
-                "{unknown} more may have been taken; with --idempotency-key, going on repeats none of them"
-            ));
+            let repeated = if self.manner.keyed {
+                "their keys see to it that none is published twice"
+            } else {
+                "they would be published twice; --idempotency-key prevents that"
+            };
+            note(format_args!("{unknown} more may have been taken before the cut: {repeated}"));
         }
         Err(Failure::told())
     }
