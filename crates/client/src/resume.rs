@@ -26,14 +26,14 @@ pub(crate) struct Resume {
     position: Position,
     /// Channels that stand before it.
     late: Vec<Subscribed>,
-    /// An event has come on this connection.
-    moved: bool,
+    /// How many of `late`, from the front, are being read on this connection. The others have yet to be added to it.
+    late_read: usize,
 }
 
 impl Resume {
     /// Reads `channels` from `position`.
     pub(crate) fn new(channels: Vec<String>, position: Position) -> Self {
-        Self { channels, position, late: Vec::new(), moved: false }
+        Self { channels, position, late: Vec::new(), late_read: 0 }
     }
 
     /// The channels of the next request.
@@ -71,7 +71,7 @@ impl Resume {
                 return true;
             }
             Object::Open(open) => {
-                self.moved = false;
+                self.late_read = 0;
                 // "now" means the moment the server took the request, which is this cursor: without it, what is
                 // published during a cut before `$live` would be lost. For every other beginning the replay has still
                 // to come, and no single cursor says where `last` begins.
@@ -79,43 +79,50 @@ impl Resume {
                     open.cursor.iter().for_each(|cursor| self.move_to(cursor));
                 }
             }
-            // The replay may run on beyond the head it aimed at before it is told to be over. Then the events stand
-            // for themselves, and this cursor lies behind them.
-            Object::Live(cursor) if !self.moved && self.late.is_empty() => self.move_to(cursor),
-            Object::Beat(cursor) => self.level(cursor),
+            // Told when all channels that are read have reached one head.
+            Object::Live(cursor) => self.level(cursor),
+            // While a channel catches up, this is its place, and not that of the others.
+            Object::Beat(cursor) if self.late.is_empty() => self.move_to(cursor),
             Object::Subscribed(added) => self.subscribed(added),
             Object::Unsubscribed(channels) => self.unsubscribed(channels),
             // The cursor of `$gap` is one channel's; the other channels may be further behind.
-            Object::Live(_) | Object::Gap(_) | Object::Close(_) | Object::Reply(_) => {}
+            Object::Beat(_) | Object::Gap(_) | Object::Close(_) | Object::Reply(_) => {}
             Object::Retry(_) | Object::Unknown => {}
         }
         false
     }
 
     fn event(&mut self, channel: &str, id: &Cursor) {
-        self.moved = true;
         match self.late.iter_mut().find(|late| late.channels.iter().any(|name| name == channel)) {
             Some(late) => late.since = Since::At(id.clone()),
-            // All channels are merged in log order: an event of the others means that the late ones are level.
+            // All channels that are read are merged in log order: an event of the others means that the late ones are
+            // level with them.
             None => self.level(id),
         }
     }
 
     fn level(&mut self, cursor: &Cursor) {
-        self.channels.extend(self.late.drain(..).flat_map(|late| late.channels));
+        self.channels.extend(self.late.drain(..self.late_read).flat_map(|late| late.channels));
+        self.late_read = 0;
         self.move_to(cursor);
     }
 
     fn subscribed(&mut self, added: &Subscribed) {
-        let is_new =
-            |name: &&String| !self.channels.contains(name) && !self.late.iter().any(|l| l.channels.contains(name));
-        let channels: Vec<String> = added.channels.iter().filter(is_new).cloned().collect();
-        if channels.is_empty() {
+        // They are added to a new connection in their order.
+        if self.late.get(self.late_read).is_some_and(|late| late.channels == added.channels) {
+            self.late_read += 1;
             return;
         }
+        let known =
+            |name: &String| self.channels.contains(name) || self.late.iter().any(|late| late.channels.contains(name));
+        let channels: Vec<String> = added.channels.iter().filter(|name| !known(name)).cloned().collect();
         match added.since {
+            _ if channels.is_empty() => {}
             Since::Now => self.channels.extend(channels),
-            _ => self.late.push(Subscribed { channels, since: added.since.clone() }),
+            _ => {
+                self.late.insert(self.late_read, Subscribed { channels, since: added.since.clone() });
+                self.late_read += 1;
+            }
         }
     }
 
@@ -124,7 +131,9 @@ impl Resume {
         for late in &mut self.late {
             late.channels.retain(|name| !gone.contains(name));
         }
+        let read = self.late.iter().take(self.late_read).filter(|late| !late.channels.is_empty()).count();
         self.late.retain(|late| !late.channels.is_empty());
+        self.late_read = read;
     }
 
     fn move_to(&mut self, cursor: &Cursor) {
@@ -179,9 +188,8 @@ mod tests {
             (&start, &[OPEN, EVENT, UNSTORED], at("e-15")),
             (&Position::Last(5), &[OPEN, LIVE], at("e-20")),
             (&at("e-5"), &[OPEN, LIVE, BEAT], at("e-30")),
-            // Guards against going back to the head of the beginning when the replay ran on beyond it.
-            (&at("e-5"), &[OPEN, EVENT, LATER, LIVE], at("e-35")),
-            (&at("e-5"), &[OPEN, EVENT, OPEN, LIVE], at("e-20")),
+            (&at("e-5"), &[OPEN, EVENT, LIVE], at("e-20")),
+            (&at("e-5"), &[OPEN, EVENT, LIVE, LATER], at("e-35")),
             (&at("e-5"), &[BEAT, GAP], at("e-30")),
         ];
         for (from, objects, expected) in cases {
@@ -213,11 +221,11 @@ mod tests {
     #[test]
     fn a_channel_added_from_the_past_has_its_own_position_until_it_is_level() {
         let late_event = r#"{"id":"e-3","channel":"b","data":1}"#;
-        for level in [EVENT, BEAT] {
+        for level in [EVENT, LIVE] {
             let mut resume = Resume::new(vec!["a".into()], at("e-9"));
             resume.observe(&added(&["b"], "e-1"));
             assert_eq!(resume.cursor().unwrap().as_str(), "e-1");
-            observe(&mut resume, &[late_event, LIVE, GAP, UNSTORED]);
+            observe(&mut resume, &[late_event, BEAT, GAP, UNSTORED]);
             assert_eq!((resume.channels().len(), resume.position()), (1, &at("e-9")));
             assert_eq!(resume.late(), [Subscribed { channels: vec!["b".into()], since: "e-3".parse().unwrap() }]);
             assert_eq!(resume.cursor().unwrap().as_str(), "e-3");
@@ -226,6 +234,20 @@ mod tests {
             assert_eq!((resume.channels(), resume.late()), (&["a".to_owned(), "b".into()][..], &[][..]));
             assert_ne!(*resume.position(), at("e-9"));
         }
+    }
+
+    /// Guards against taking the replay of the other channels for a sign that the late ones are level, before these are
+    /// read at all.
+    #[test]
+    fn on_a_new_connection_a_late_channel_has_to_be_added_first() {
+        let mut resume = Resume::new(vec!["a".into()], at("e-9"));
+        resume.observe(&added(&["b"], "e-1"));
+        observe(&mut resume, &[OPEN, EVENT, LIVE]);
+        assert_eq!((resume.position(), resume.late().len()), (&at("e-20"), 1));
+        resume.observe(&added(&["b"], "e-1"));
+        assert_eq!(resume.late().len(), 1);
+        observe(&mut resume, &[LATER]);
+        assert_eq!((resume.position(), resume.late().len()), (&at("e-35"), 0));
     }
 
     #[test]

@@ -297,7 +297,7 @@ mod tests {
         );
         session.switch(Way::Poll);
         assert_eq!(session.way(), Way::WebSocket);
-        receive(&mut session, &[r#"{"type":"$beat","time":1,"cursor":"e-30"}"#]);
+        receive(&mut session, &[r#"{"type":"$live","cursor":"e-30"}"#]);
         assert_eq!(session.way(), Way::Poll);
     }
 

@@ -55,8 +55,8 @@ async fn a_drain_is_announced_and_survived() {
     let mut server = Server::start().await;
     let client = server.client();
     let mut readers = subscriptions(&client, &Since::Start);
-    publish_numbers(&client, "a", 1..=3).await;
     live(&mut readers).await;
+    publish_numbers(&client, "a", 1..=3).await;
     server.drain().await;
     server.run().await;
     publish_numbers(&client, "a", 4..=6).await;

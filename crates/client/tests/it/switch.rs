@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bongsu_client::{Incoming, Since, Way};
 
-use crate::support::{Server, next, next_numbers, publish_numbers, until};
+use crate::support::{Server, next_numbers, publish_numbers, until};
 
 /// Events are published all the while; every one must come, once, in order.
 #[tokio::test]
@@ -59,12 +59,12 @@ async fn the_new_way_is_told_and_a_wait_is_cut_short() {
         assert_eq!(open.way, way);
     }
     server.kill();
-    until(&mut subscription, |item| matches!(item, Incoming::Reconnecting(waiting) if waiting.attempt == 3)).await;
-    server.run().await;
+    let by = |way| move |item: &Incoming| matches!(item, Incoming::Reconnecting(waiting) if waiting.way == way);
+    until(&mut subscription, by(Way::Poll)).await;
+    // An attempt by the new way follows at once, and fails like those before.
     subscription.switch(Way::WebSocket);
-    // Whatever the wait was, the next attempt follows at once, by the new way.
-    let Incoming::Open(open) = next(&mut subscription).await else { panic!("an attempt by the new way") };
-    assert_eq!(open.way, Way::WebSocket);
+    until(&mut subscription, by(Way::WebSocket)).await;
+    server.run().await;
     publish_numbers(&client, "a", 4..=4).await;
     assert_eq!(next_numbers(&mut subscription, 1).await, [4]);
 }
