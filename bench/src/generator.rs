@@ -1,0 +1,437 @@
+//! The load generator: one thread, one poll, thousands of small connections.
+//!
+//! It knows the five ways and the ledger; it must not know which server it talks to, nor what is done with figures.
+
+mod desk;
+pub(crate) mod lines;
+mod link;
+mod publisher;
+mod subscriber;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Poll, Token};
+
+pub(crate) use self::desk::Desk;
+use self::link::Link;
+use self::publisher::Publisher;
+use self::subscriber::{Context, Stage, Subscriber, Then};
+use crate::Fallible;
+
+const READ_BYTES: usize = 256 << 10;
+const EVENTS: usize = 1_024;
+/// Connections that are being made at a time: well below the backlog of any listener.
+const CONNECTING_MAX: usize = 256;
+/// The token of the first publisher; those below are subscribers.
+const PUBLISHERS: usize = 1 << 32;
+/// How long a turn waits when nothing is due.
+const TURN: Duration = Duration::from_millis(50);
+
+/// A way of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Server-Sent Events.
+    Sse,
+    /// NDJSON streaming.
+    Stream,
+    /// WebSocket.
+    WebSocket,
+    /// Long polling.
+    LongPoll,
+    /// Interval polling.
+    Poll,
+}
+
+impl Way {
+    /// Its name on the command line and in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+            Self::Stream => "stream",
+            Self::WebSocket => "websocket",
+            Self::LongPoll => "longpoll",
+            Self::Poll => "poll",
+        }
+    }
+
+    /// The way of a name.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let all = [Self::Sse, Self::Stream, Self::WebSocket, Self::LongPoll, Self::Poll];
+        let found = all.into_iter().find(|way| way.name() == text);
+        found.ok_or_else(|| "a way is sse, stream, websocket, longpoll or poll".to_owned())
+    }
+
+    /// Whether it asks again after each answer.
+    pub(crate) fn polls(self) -> bool {
+        matches!(self, Self::LongPoll | Self::Poll)
+    }
+}
+
+/// What a generator does.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    /// Where the server is.
+    pub(crate) target: SocketAddr,
+    /// How subscribers read.
+    pub(crate) way: Way,
+    /// Channels.
+    pub(crate) channels: usize,
+    /// Subscribers of each channel.
+    pub(crate) each: usize,
+    /// Connections that publish.
+    pub(crate) publishers: usize,
+    /// From one poll to the next; None: one poll and no more.
+    pub(crate) interval: Option<Duration>,
+    /// Whether subscribers will come back with their cursor.
+    pub(crate) comes_back: bool,
+    /// Whether acknowledgements tell the offset.
+    pub(crate) numbered: bool,
+}
+
+/// The generator.
+pub(crate) struct Generator {
+    plan: Plan,
+    poll: Poll,
+    events: Option<Events>,
+    subscribers: Vec<Subscriber>,
+    publishers: Vec<Publisher>,
+    /// The book and the figures.
+    pub(crate) desk: Desk,
+    /// When which subscriber polls again.
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Subscribers that have begun to connect; those below this number.
+    begun: usize,
+    /// Subscribers that are subscribed.
+    ready: usize,
+    /// Streams that the server ended.
+    pub(crate) cut: usize,
+    /// Whether subscribers go away at the server's first word: it is being stopped.
+    leaving: bool,
+    next_channel: usize,
+    buffer: Vec<u8>,
+    content: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Generator {
+    /// A generator that has not connected yet.
+    pub(crate) fn new(plan: Plan) -> Fallible<Self> {
+        Ok(Self {
+            plan,
+            poll: Poll::new()?,
+            events: Some(Events::with_capacity(EVENTS)),
+            subscribers: (0..plan.channels * plan.each).map(|number| Subscriber::new(number % plan.channels)).collect(),
+            publishers: Vec::new(),
+            desk: Desk::new(plan.channels, plan.numbered),
+            due: BinaryHeap::new(),
+            begun: 0,
+            ready: 0,
+            cut: 0,
+            leaving: false,
+            next_channel: 0,
+            buffer: vec![0; READ_BYTES],
+            content: Vec::new(),
+            out: Vec::new(),
+        })
+    }
+
+    /// Connects all subscribers and waits until each is subscribed.
+    pub(crate) fn join(&mut self, time: Duration) -> Fallible<()> {
+        let deadline = Instant::now() + time;
+        while self.ready < self.subscribers.len() {
+            self.begin_some()?;
+            self.turn(TURN)?;
+            if Instant::now() > deadline {
+                return Err(format!(
+                    "only {} of {} subscribers were subscribed within {} s",
+                    self.ready,
+                    self.subscribers.len(),
+                    time.as_secs()
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects the publishers.
+    pub(crate) fn connect_publishers(&mut self, time: Duration) -> Fallible<()> {
+        for number in 0..self.plan.publishers {
+            let token = Token(PUBLISHERS + number);
+            let link = Link::open(self.poll.registry(), token, self.plan.target, number)?;
+            self.publishers.push(Publisher::new(link));
+        }
+        self.desk.publishers(self.plan.publishers);
+        let connected = self.run(time, |it| it.publishers.iter().all(|publisher| publisher.ready))?;
+        if connected { Ok(()) } else { Err("the publishers' connections were not accepted in time".into()) }
+    }
+
+    /// Drops all connections. Subscribers keep their positions and can [`join`](Self::join) a server again.
+    pub(crate) fn disconnect(&mut self, next_target: SocketAddr) {
+        self.subscribers.iter_mut().for_each(Subscriber::disconnect);
+        self.publishers.clear();
+        self.due.clear();
+        (self.begun, self.ready, self.cut, self.leaving) = (0, 0, 0, false);
+        self.plan.target = next_target;
+    }
+
+    /// Works until `enough` is true or the time is over; says whether it became true.
+    pub(crate) fn run(&mut self, time: Duration, mut enough: impl FnMut(&Self) -> bool) -> Fallible<bool> {
+        let deadline = Instant::now() + time;
+        loop {
+            if enough(self) {
+                return Ok(true);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            self.turn(left.min(TURN))?;
+        }
+    }
+
+    /// From now on subscribers go away at the server's first word, as clients do that are told to close.
+    pub(crate) fn leave(&mut self) {
+        self.leaving = true;
+        self.publishers.clear();
+        self.due.clear();
+    }
+
+    /// Keeps all publishers busy for the time given, channel after channel.
+    pub(crate) fn publish_for(&mut self, time: Duration) -> Fallible<()> {
+        let deadline = Instant::now() + time;
+        loop {
+            while let Some(publisher) = self.desk.next_idle() {
+                self.publish(publisher)?;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.turn(left.min(TURN))?;
+        }
+    }
+
+    /// Publishes so many events, as many at a time as there are publishers, to subscribers that are away.
+    pub(crate) fn publish_to_nobody(&mut self, count: usize, time: Duration) -> Fallible<()> {
+        let each = std::mem::replace(&mut self.plan.each, 0);
+        let result = self.publish_count(count, time);
+        self.plan.each = each;
+        result
+    }
+
+    /// Publishes so many events and waits until each is acknowledged and has arrived.
+    pub(crate) fn publish_count(&mut self, count: usize, time: Duration) -> Fallible<()> {
+        let deadline = Instant::now() + time;
+        let mut left = count;
+        while left > 0 || !self.desk.is_quiet() {
+            while left > 0
+                && let Some(publisher) = self.desk.next_idle()
+            {
+                self.publish(publisher)?;
+                left -= 1;
+            }
+            self.turn(TURN)?;
+            if Instant::now() > deadline {
+                return Err("events did not arrive at all their subscribers in time".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every subscriber has all that was published.
+    pub(crate) fn all_have_all(&self) -> bool {
+        self.subscribers.iter().all(|subscriber| subscriber.next_offset > self.desk.ledger.head(subscriber.channel))
+    }
+
+    /// At the end: counts what never came.
+    pub(crate) fn finish(&mut self) {
+        for subscriber in &self.subscribers {
+            self.desk.ledger.finish(subscriber.channel, subscriber.next_offset);
+        }
+    }
+
+    fn publish(&mut self, publisher: usize) -> Fallible<()> {
+        let channel = self.next_channel;
+        self.next_channel = (channel + 1) % self.plan.channels;
+        let stamp = self.desk.leaves(publisher, channel, self.plan.each);
+        self.out.clear();
+        publisher::write_publish(&mut self.out, channel, stamp);
+        Ok(self.publishers[publisher].link.send(&self.out)?)
+    }
+
+    /// Begins as many connections as may be under way.
+    fn begin_some(&mut self) -> Fallible<()> {
+        while self.begun < self.subscribers.len() && self.begun - self.ready < CONNECTING_MAX {
+            self.connect(self.begun)?;
+            self.begun += 1;
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, who: usize) -> Fallible<()> {
+        let link = Link::open(self.poll.registry(), Token(who), self.plan.target, who)?;
+        self.subscribers[who].link = Some(link);
+        Ok(())
+    }
+
+    /// One turn: waits at most so long, takes what has arrived, asks where a poll is due.
+    fn turn(&mut self, wait: Duration) -> Fallible<()> {
+        let now = Instant::now();
+        let wait = self.due.peek().map_or(wait, |Reverse((at, _))| wait.min(at.saturating_duration_since(now)));
+        let mut events = self.events.take().expect("put back at the end of each turn");
+        match self.poll.poll(&mut events, Some(wait)) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => events.clear(),
+            other => other?,
+        }
+        for event in &events {
+            match event.token().0.checked_sub(PUBLISHERS) {
+                Some(number) => self.publisher_ready(number, event)?,
+                None => self.subscriber_ready(event.token().0, event)?,
+            }
+        }
+        self.events = Some(events);
+        self.ask_who_is_due()
+    }
+
+    fn ask_who_is_due(&mut self) -> Fallible<()> {
+        let now = Instant::now();
+        while let Some(Reverse((at, who))) = self.due.peek().copied()
+            && at <= now
+        {
+            self.due.pop();
+            if let Some(interval) = self.plan.interval {
+                self.due.push(Reverse((at + interval, who)));
+            }
+            // A poll that is not answered yet is not asked again: then the server, not the interval, sets the pace.
+            if self.subscribers[who].stage == Stage::Head && self.subscribers[who].ready {
+                self.ask(who)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, who: usize) -> Fallible<()> {
+        self.out.clear();
+        let subscriber = &mut self.subscribers[who];
+        subscriber.ask(self.plan.way, &mut self.out);
+        match &mut subscriber.link {
+            Some(link) => Ok(link.send(&self.out)?),
+            None => Ok(()),
+        }
+    }
+
+    fn publisher_ready(&mut self, number: usize, event: &Event) -> Fallible<()> {
+        let Some(publisher) = self.publishers.get_mut(number) else { return Ok(()) };
+        if !publisher.ready {
+            publisher.link.check()?;
+            publisher.ready = event.is_writable();
+        }
+        publisher.link.flush()?;
+        if event.is_readable() {
+            while let Some(count) = publisher.link.read(&mut self.buffer)? {
+                if count == 0 {
+                    return Err("the server closed a publisher's connection".into());
+                }
+                self.desk.tick();
+                if let Some((status, content)) = publisher.take(&self.buffer[..count])? {
+                    self.desk.acknowledged(number, status, &content)?;
+                }
+                if count < self.buffer.len() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn subscriber_ready(&mut self, who: usize, event: &Event) -> Fallible<()> {
+        let subscriber = &mut self.subscribers[who];
+        let Some(link) = &mut subscriber.link else { return Ok(()) };
+        if subscriber.stage == Stage::Connecting {
+            link.check()?;
+            if event.is_writable() {
+                subscriber.stage = Stage::Head;
+                self.ask(who)?;
+            }
+        } else if event.is_writable() {
+            link.flush()?;
+        }
+        if event.is_readable() { self.read(who) } else { Ok(()) }
+    }
+
+    /// Reads until the socket has no more. A short read means that, and a new edge tells of what comes later.
+    fn read(&mut self, who: usize) -> Fallible<()> {
+        loop {
+            let subscriber = &mut self.subscribers[who];
+            let Some(link) = &mut subscriber.link else { return Ok(()) };
+            let Some(count) = link.read(&mut self.buffer)? else { return Ok(()) };
+            if self.leaving {
+                subscriber.link = None;
+                return Ok(());
+            }
+            if count == 0 {
+                return self.ended(who);
+            }
+            self.desk.tick();
+            self.out.clear();
+            let mut context = Context {
+                way: self.plan.way,
+                keeps_cursor: self.plan.comes_back,
+                desk: &mut self.desk,
+                content: &mut self.content,
+                out: &mut self.out,
+            };
+            let was_ready = subscriber.ready;
+            let then = subscriber.take(who, &self.buffer[..count], &mut context)?;
+            if !self.out.is_empty()
+                && let Some(link) = &mut subscriber.link
+            {
+                link.send(&self.out)?;
+            }
+            let is_new = !was_ready && subscriber.ready;
+            self.ready += usize::from(is_new);
+            self.follow(who, then, is_new)?;
+            if count < self.buffer.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn follow(&mut self, who: usize, then: Then, is_new: bool) -> Fallible<()> {
+        match then {
+            Then::Read => Ok(()),
+            Then::Ask => self.ask(who),
+            Then::Ended => self.ended(who),
+            Then::AskLater => {
+                if is_new && let Some(interval) = self.plan.interval {
+                    // Spread over the interval, as clients that came at different times are.
+                    let count = u32::try_from(self.subscribers.len()).expect("at most the open files");
+                    let place = u32::try_from(who).expect("at most the open files");
+                    self.due.push(Reverse((Instant::now() + interval + interval * place / count, who)));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The server has ended a connection: a polling client connects again, a stream is cut.
+    fn ended(&mut self, who: usize) -> Fallible<()> {
+        let subscriber = &mut self.subscribers[who];
+        if !subscriber.ready {
+            return Err("the server closed a connection before the subscription was answered".into());
+        }
+        subscriber.link = None;
+        if self.plan.way.polls() && !self.plan.comes_back {
+            subscriber.stage = Stage::Connecting;
+            self.connect(who)
+        } else {
+            self.cut += 1;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! A subscriber: a connection, the next offset it must get, and where it stands in what arrives.
+//!
+//! It takes bytes and gives the bytes to be sent in return; it must not know sockets.
+
+use super::Way;
+use super::desk::Desk;
+use super::link::Link;
+use crate::Fallible;
+use crate::parse::http::{self, Body};
+use crate::parse::object::{Answer, Object};
+use crate::parse::websocket::{self, Frame};
+use crate::parse::{Malformed, lines, sse};
+
+/// Where a subscriber stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Not connected yet.
+    Connecting,
+    /// Before or in the head of an answer.
+    Head,
+    /// In the body of an answer of this status.
+    Body(u16, Body),
+}
+
+/// What a subscriber does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It reads on.
+    Read,
+    /// It asks again at once.
+    Ask,
+    /// It asks again at its next time.
+    AskLater,
+    /// The server has ended the stream.
+    Ended,
+}
+
+/// A subscriber.
+pub(crate) struct Subscriber {
+    /// Its connection, if it has one.
+    pub(crate) link: Option<Link>,
+    /// Its channel.
+    pub(crate) channel: usize,
+    /// The offset it must get next.
+    pub(crate) next_offset: u64,
+    /// Where it stands.
+    pub(crate) stage: Stage,
+    /// Whether it is surely subscribed: events published from now on reach it.
+    pub(crate) ready: bool,
+    /// The newest cursor; kept where it is needed.
+    cursor: Vec<u8>,
+    /// What arrived of an item that is not whole.
+    rest: Vec<u8>,
+}
+
+/// What subscribers share while bytes are taken.
+pub(crate) struct Context<'a> {
+    /// The way of all.
+    pub(crate) way: Way,
+    /// Whether the streaming ways keep their cursor.
+    pub(crate) keeps_cursor: bool,
+    /// Takes the events.
+    pub(crate) desk: &'a mut Desk,
+    /// Room for the content of a body.
+    pub(crate) content: &'a mut Vec<u8>,
+    /// What is to be sent in return.
+    pub(crate) out: &'a mut Vec<u8>,
+}
+
+impl Subscriber {
+    /// A subscriber of a channel that has no events yet.
+    pub(crate) fn new(channel: usize) -> Self {
+        Self {
+            link: None,
+            channel,
+            next_offset: 1,
+            stage: Stage::Connecting,
+            ready: false,
+            cursor: Vec::new(),
+            rest: Vec::new(),
+        }
+    }
+
+    /// Forgets the connection, not the position.
+    pub(crate) fn disconnect(&mut self) {
+        self.link = None;
+        self.stage = Stage::Connecting;
+        self.ready = false;
+        self.rest.clear();
+    }
+
+    /// Appends the request that begins or goes on.
+    pub(crate) fn ask(&self, way: Way, out: &mut Vec<u8>) {
+        let cursor = String::from_utf8_lossy(&self.cursor);
+        let query = match (way.polls(), cursor.is_empty()) {
+            // The first poll only asks for a cursor, so that nothing is missed before the second.
+            (true, true) => "?limit=1000&since=now".to_owned(),
+            (true, false) => format!("?limit=1000&since={cursor}"),
+            (false, true) => String::new(),
+            (false, false) => format!("?since={cursor}"),
+        };
+        let how = match way {
+            Way::Sse => "Accept: text/event-stream\r\n".to_owned(),
+            Way::Stream => "Accept: application/x-ndjson\r\n".to_owned(),
+            Way::WebSocket => format!(
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n",
+                websocket::KEY
+            ),
+            Way::LongPoll if !cursor.is_empty() => "Prefer: wait=25\r\n".to_owned(),
+            Way::Poll if !cursor.is_empty() => format!("If-None-Match: \"{cursor}\"\r\n"),
+            Way::LongPoll | Way::Poll => String::new(),
+        };
+        let channel = self.channel;
+        let head = format!("GET /v1/channels/bench:{channel}{query} HTTP/1.1\r\nHost: bench\r\n{how}\r\n");
+        out.extend_from_slice(head.as_bytes());
+    }
+
+    /// Takes what has arrived for subscriber number `who`.
+    pub(crate) fn take(&mut self, who: usize, arrived: &[u8], context: &mut Context<'_>) -> Fallible<Then> {
+        let mut bytes = arrived;
+        let mut then = Then::Read;
+        context.desk.bytes += bytes.len() as u64;
+        let joined;
+        if self.stage == Stage::Head && !self.rest.is_empty() {
+            self.rest.extend_from_slice(bytes);
+            joined = std::mem::take(&mut self.rest);
+            bytes = &joined;
+        }
+        loop {
+            match self.stage {
+                Stage::Head => {
+                    let Some((head, used)) = http::head(bytes)? else {
+                        self.rest.extend_from_slice(bytes);
+                        return Ok(then);
+                    };
+                    bytes = &bytes[used..];
+                    check_status(context.way, &head, bytes)?;
+                    self.stage = Stage::Body(head.status, head.body);
+                }
+                Stage::Body(status, mut body) => {
+                    context.content.clear();
+                    context.content.append(&mut self.rest);
+                    let used = body.decode(bytes, context.content)?;
+                    bytes = &bytes[used..];
+                    self.stage = Stage::Body(status, body);
+                    if context.way.polls() {
+                        then = self.polled(who, status, body, context)?;
+                    } else {
+                        self.streamed(who, context)?;
+                    }
+                }
+                Stage::Connecting => return Err(Malformed("bytes before the request").into()),
+            }
+            let body_is_done = matches!(self.stage, Stage::Body(_, body) if body.is_done());
+            if body_is_done && !context.way.polls() {
+                return Ok(Then::Ended);
+            }
+            // A body of no bytes, as of a 304, is whole without more bytes.
+            if bytes.is_empty() && !body_is_done {
+                return Ok(then);
+            }
+        }
+    }
+
+    /// What has come of an answer: when it is whole, its events.
+    fn polled(&mut self, who: usize, status: u16, body: Body, context: &mut Context<'_>) -> Fallible<Then> {
+        if !body.is_done() {
+            self.rest.extend_from_slice(context.content);
+            return Ok(Then::Read);
+        }
+        self.stage = Stage::Head;
+        self.ready = true;
+        let before = self.next_offset;
+        let more = status == 200 && self.answer(who, context)?;
+        context.desk.answers.0 += 1;
+        context.desk.answers.1 += u64::from(self.next_offset == before);
+        Ok(if more || context.way == Way::LongPoll { Then::Ask } else { Then::AskLater })
+    }
+
+    /// Takes the events of a whole answer and says whether it was cut.
+    fn answer(&mut self, who: usize, context: &mut Context<'_>) -> Fallible<bool> {
+        let Self { next_offset, channel, cursor, .. } = self;
+        // The scanner is borrowed while the desk takes events, so these are noted first.
+        let mut events = Vec::new();
+        let Answer { cursor: newest, more, gaps } =
+            context.desk.scanner.answer(context.content, |event| events.push(event))?;
+        for event in &events {
+            context.desk.delivered(who, *channel, next_offset, event);
+        }
+        context.desk.ledger.gaps(gaps);
+        cursor.clear();
+        cursor.extend_from_slice(newest);
+        Ok(more)
+    }
+
+    /// Takes the whole items of what has come on a stream and keeps the rest.
+    fn streamed(&mut self, who: usize, context: &mut Context<'_>) -> Fallible<()> {
+        let content = std::mem::take(context.content);
+        let mut used = 0;
+        loop {
+            let bytes = &content[used..];
+            let object = match context.way {
+                Way::WebSocket => match websocket::next(bytes)? {
+                    None => break,
+                    Some((frame, count)) => {
+                        used += count;
+                        match frame {
+                            Frame::Text(text) => text,
+                            Frame::Ping(text) => {
+                                websocket::write_pong(context.out, text);
+                                continue;
+                            }
+                            Frame::Pong | Frame::Close => continue,
+                        }
+                    }
+                },
+                way => match if way == Way::Sse { sse::next(bytes)? } else { lines::next(bytes)? } {
+                    None => break,
+                    Some((object, count)) => {
+                        used += count;
+                        object
+                    }
+                },
+            };
+            self.object(who, object, context)?;
+        }
+        self.rest.extend_from_slice(&content[used..]);
+        *context.content = content;
+        Ok(())
+    }
+
+    fn object(&mut self, who: usize, bytes: &[u8], context: &mut Context<'_>) -> Fallible<()> {
+        match context.desk.scanner.object(bytes)? {
+            Object::Event(event) => {
+                context.desk.delivered(who, self.channel, &mut self.next_offset, &event);
+                if context.keeps_cursor {
+                    self.cursor.clear();
+                    self.cursor.extend_from_slice(event.cursor);
+                }
+            }
+            Object::Live(cursor) => {
+                self.ready = true;
+                if context.keeps_cursor {
+                    self.cursor.clear();
+                    self.cursor.extend_from_slice(cursor);
+                }
+            }
+            Object::Gap => context.desk.ledger.gaps(1),
+            Object::Control => {}
+        }
+        Ok(())
+    }
+}
+
+fn check_status(way: Way, head: &http::Head, rest: &[u8]) -> Fallible<()> {
+    let good = match way {
+        Way::WebSocket => head.status == 101,
+        Way::Sse | Way::Stream => head.status == 200,
+        Way::LongPoll | Way::Poll => matches!(head.status, 200 | 304),
+    };
+    if good {
+        return Ok(());
+    }
+    Err(format!("a subscription ({}) was answered {}: {}", way.name(), head.status, String::from_utf8_lossy(rest))
+        .into())
+}

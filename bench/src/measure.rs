@@ -1,0 +1,164 @@
+//! The measurements: what is done with a generator and a server, and what figures come of it.
+//!
+//! Within a run each floor is measured beside what is divided by it, so that a machine that is slower for a minute is
+//! so for both. There are no assertions on time; what must be zero ends the program with a failure.
+
+mod fanout;
+mod idle;
+mod publish;
+mod resume;
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::Fallible;
+use crate::generator::Generator;
+use crate::ledger::Tally;
+use crate::machine::Machine;
+use crate::options::{Common, What};
+use crate::process::{Server, cpu_seconds_of, pin, raise_open_files};
+use crate::report::{Figures, Report, table};
+use crate::target::{Setting, bongsu_program};
+
+/// How long all connections of a measurement may take.
+const JOIN: Duration = Duration::from_secs(60);
+/// How long what is in flight may take to arrive at the end.
+const ARRIVE: Duration = Duration::from_secs(20);
+
+/// A measurement in progress.
+struct Bench {
+    setting: Setting,
+    seconds: Duration,
+    open_files: u64,
+    run: usize,
+    report: Report,
+}
+
+/// A span of time and the CPU seconds used in it.
+struct Meter {
+    begin: Instant,
+    server: f64,
+    own: f64,
+}
+
+/// What a [`Meter`] shows.
+#[derive(Clone, Copy)]
+struct Used {
+    seconds: f64,
+    server: f64,
+    own: f64,
+}
+
+/// Measures, prints the table, writes the file. False when something was lost, or could not be measured.
+pub(crate) fn run(what: &What, common: &Common) -> Fallible<bool> {
+    let bongsu = bongsu_program()?;
+    let open_files = raise_open_files()?;
+    pin(common.client_core)?;
+    let machine = Machine::read(&common.dir)?;
+    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let setting = Setting { bongsu, dir: common.dir.clone(), server_core: common.server_core };
+    let report = Report::new(command, machine);
+    let mut bench = Bench { setting, seconds: common.seconds, open_files, run: 0, report };
+    for run in 1..=common.runs {
+        bench.run = run;
+        match what {
+            What::Publish { publishers, lines } => bench.publish(publishers, *lines),
+            What::Fanout { ways, shapes, loads } => bench.fanout(ways, shapes, loads)?,
+            What::Idle { ways, connections } => bench.idle(ways, *connections)?,
+            What::Resume { ways, subscribers, events, kill } => bench.resume(ways, *subscribers, *events, *kill)?,
+        }
+    }
+    bench.finish(common)
+}
+
+impl Bench {
+    /// Takes the figures of one measurement; one that fails is told, and the others go on.
+    fn take(&mut self, key: &str, target: &str, floors: &[String], measure: impl FnOnce(&Self) -> Fallible<Figures>) {
+        // Progress is a courtesy: a closed standard error does not end a measurement.
+        let _ = writeln!(std::io::stderr(), "run {}: {key}, {target}", self.run);
+        match measure(self) {
+            Ok(figures) => self.report.add(self.run, key, target, floors, figures),
+            Err(error) => self.report.failures.push(format!("run {}: {key}, {target}: {error}", self.run)),
+        }
+    }
+
+    fn finish(mut self, common: &Common) -> Fallible<bool> {
+        self.report.settle();
+        let mut out = std::io::stdout().lock();
+        out.write_all(table::of(&self.report).as_bytes())?;
+        let faults = self.report.faults();
+        for fault in &faults {
+            writeln!(out, "FAULT {fault}")?;
+        }
+        if let Some(path) = &common.json {
+            self.report.save(path)?;
+        }
+        Ok(faults.is_empty() && self.report.failures.is_empty())
+    }
+}
+
+impl Meter {
+    fn start(server: &Server) -> Fallible<Self> {
+        Ok(Self { begin: Instant::now(), server: server.cpu_seconds()?, own: cpu_seconds_of("self")? })
+    }
+
+    fn read(&self, server: &Server) -> Fallible<Used> {
+        Ok(Used {
+            seconds: self.begin.elapsed().as_secs_f64(),
+            server: server.cpu_seconds()? - self.server,
+            own: cpu_seconds_of("self")? - self.own,
+        })
+    }
+}
+
+impl Used {
+    /// How busy both sides were. A generator at 100 % means that the server was not the limit.
+    fn busy(self) -> [(&'static str, f64); 2] {
+        let percent = |seconds: f64| seconds / self.seconds * 100.0;
+        [("server_busy_percent", percent(self.server)), ("generator_busy_percent", percent(self.own))]
+    }
+
+    /// A rate per second and per CPU-second of the server. With less than two ticks of CPU there is no rate.
+    fn rates(self, count: u64, per_second: &'static str, per_cpu: &'static str) -> Vec<(&'static str, f64)> {
+        let count = float(count);
+        let mut rates = vec![(per_second, count / self.seconds)];
+        if self.server >= 0.02 {
+            rates.push((per_cpu, count / self.server));
+        }
+        rates
+    }
+}
+
+/// What must be zero.
+fn faults(tally: Tally) -> [(&'static str, f64); 5] {
+    [
+        ("lost", float(tally.lost)),
+        ("duplicated", float(tally.duplicated)),
+        ("disordered", float(tally.disordered)),
+        ("mismatched", float(tally.mismatched)),
+        ("gaps", float(tally.gaps)),
+    ]
+}
+
+/// Waits for what is in flight, then counts what never came.
+fn settle(generator: &mut Generator) -> Fallible<Tally> {
+    generator.run(ARRIVE, |it| it.desk.is_quiet() && it.all_have_all())?;
+    if generator.cut > 0 {
+        return Err(format!("the server ended {} subscriptions", generator.cut).into());
+    }
+    generator.finish();
+    Ok(generator.desk.ledger.tally())
+}
+
+fn figures(parts: impl IntoIterator<Item = (&'static str, f64)>) -> Figures {
+    parts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a bench run are far below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}

@@ -1,0 +1,82 @@
+//! Delivery to many: each event to all subscribers of its channel, in closed loop.
+
+use std::time::Duration;
+
+use super::{Bench, JOIN, Meter, faults, figures, float, settle};
+use crate::Fallible;
+use crate::generator::{Generator, Plan, Way};
+use crate::options::Shape;
+use crate::process::check_connections;
+use crate::report::{Figures, name};
+use crate::target::{Running, Target};
+
+/// From one interval poll to the next.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
+
+impl Bench {
+    /// One run of all ways, shapes and loads, with the floor of each shape and load first.
+    pub(super) fn fanout(&mut self, ways: &[Way], shapes: &[Shape], loads: &[usize]) -> Fallible<()> {
+        for shape in shapes {
+            check_connections(shape.subscribers() + loads.iter().max().unwrap_or(&0), self.open_files)?;
+        }
+        for shape in shapes {
+            for load in loads {
+                let key = |way: Way| format!("fanout {} {} {load}", shape.name(), way.name());
+                let floors = [name(&key(Way::Sse), Target::FloorSse.name())];
+                self.delivery(Target::FloorSse, &key(Way::Sse), &[], Way::Sse, *shape, *load);
+                for way in ways {
+                    self.delivery(Target::Memory, &key(*way), &floors, *way, *shape, *load);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn delivery(&mut self, target: Target, key: &str, floors: &[String], way: Way, shape: Shape, load: usize) {
+        self.take(key, target.name(), floors, |bench| {
+            let running = target.start(&bench.setting)?;
+            let plan = Plan {
+                target: running.address,
+                way,
+                channels: shape.channels,
+                each: shape.each,
+                publishers: load,
+                interval: Some(INTERVAL),
+                comes_back: false,
+                numbered: true,
+            };
+            deliver(&running, plan, bench.seconds)
+        });
+    }
+}
+
+fn deliver(running: &Running, plan: Plan, time: Duration) -> Fallible<Figures> {
+    let mut generator = Generator::new(plan)?;
+    generator.join(JOIN)?;
+    generator.connect_publishers(JOIN)?;
+    generator.publish_for(time / 3)?;
+    generator.desk.begin_measuring();
+    let before = generator.desk.ledger.tally().delivered;
+    let meter = Meter::start(&running.server)?;
+    generator.publish_for(time)?;
+    let used = meter.read(&running.server)?;
+    let desk = &generator.desk;
+    let delivered = desk.ledger.tally().delivered - before;
+    let mut parts = used.rates(delivered, "deliveries_per_s", "deliveries_per_cpu_s");
+    parts.extend(used.busy());
+    parts.push(("publishes_per_s", float(desk.published) / used.seconds));
+    if delivered > 0 {
+        parts.push(("bytes_per_delivery", float(desk.bytes) / float(delivered)));
+    }
+    if desk.answers.0 > 0 {
+        parts.push(("empty_answers_percent", float(desk.answers.1) / float(desk.answers.0) * 100.0));
+    }
+    // What arrives only now was in flight: its latency counts, its number does not.
+    let tally = settle(&mut generator)?;
+    let latency = &generator.desk.deliveries;
+    parts.push(("latency_p50_us", latency.quantile_us(0.5)));
+    parts.push(("latency_p99_us", latency.quantile_us(0.99)));
+    parts.push(("latency_max_us", latency.max_us()));
+    parts.extend(faults(tally));
+    Ok(figures(parts))
+}

@@ -1,0 +1,117 @@
+//! Coming back: the server restarts, events are published, then all subscribers return at once with their cursors.
+//!
+//! All at once is the worst case: clients that keep to the server's `retry_ms` come spread over its window.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::{Bench, JOIN, Meter, faults, figures, millis, settle};
+use crate::Fallible;
+use crate::generator::{Generator, Plan, Way};
+use crate::measure::fanout::INTERVAL;
+use crate::process::check_connections;
+use crate::report::{Figures, name};
+use crate::target::{Running, Setting, Target};
+
+/// Events before the restart, so that every cursor says something.
+const BEFORE: usize = 5;
+/// Publishers of the events that are missed.
+const PUBLISHERS: usize = 16;
+/// How long a server may take to stop: its default drain and a margin.
+const STOP: Duration = Duration::from_secs(30);
+
+impl Bench {
+    /// One run of all ways.
+    pub(super) fn resume(&mut self, ways: &[Way], subscribers: usize, events: usize, kill: bool) -> Fallible<()> {
+        check_connections(subscribers + PUBLISHERS, self.open_files)?;
+        let how = if kill { " killed" } else { "" };
+        let key = |way: Way| format!("resume {subscribers}x{events}{how} {}", way.name());
+        let floors = [name(&key(Way::Sse), Target::FloorSse.name())];
+        self.coming_back(Target::FloorSse, &key(Way::Sse), &[], (Way::Sse, subscribers, events, kill));
+        for way in ways {
+            self.coming_back(Target::Fsync, &key(*way), &floors, (*way, subscribers, events, kill));
+        }
+        Ok(())
+    }
+
+    fn coming_back(
+        &mut self,
+        target: Target,
+        key: &str,
+        floors: &[String],
+        (way, subscribers, events, kill): (Way, usize, usize, bool),
+    ) {
+        self.take(key, target.name(), floors, |bench| {
+            let running = target.start(&bench.setting)?;
+            let generator = Generator::new(Plan {
+                target: running.address,
+                way,
+                channels: 1,
+                each: subscribers,
+                publishers: PUBLISHERS,
+                interval: Some(INTERVAL),
+                comes_back: true,
+                numbered: true,
+            })?;
+            come_back(target, &bench.setting, running, generator, events, kill)
+        });
+    }
+}
+
+fn come_back(
+    target: Target,
+    setting: &Setting,
+    running: Running,
+    mut generator: Generator,
+    events: usize,
+    kill: bool,
+) -> Fallible<Figures> {
+    generator.join(JOIN)?;
+    generator.connect_publishers(JOIN)?;
+    generator.publish_count(BEFORE, JOIN)?;
+    let (running, stop, start) = restart(target, setting, running, &mut generator, kill)?;
+    generator.disconnect(running.address);
+    generator.connect_publishers(JOIN)?;
+    generator.publish_to_nobody(events, JOIN)?;
+    let meter = Meter::start(&running.server)?;
+    let begin = Instant::now();
+    generator.join(JOIN)?;
+    generator.run(JOIN, Generator::all_have_all)?;
+    let resumed = begin.elapsed();
+    let used = meter.read(&running.server)?;
+    let tally = settle(&mut generator)?;
+    let mut parts = vec![("stop_ms", millis(stop)), ("start_ms", millis(start)), ("resume_ms", millis(resumed))];
+    parts.push(("resume_cpu_ms", used.server * 1_000.0));
+    parts.extend(used.busy());
+    parts.extend(faults(tally));
+    Ok(figures(parts))
+}
+
+/// Stops the server under its clients and starts it again on its data. A floor has no data: only its connections end.
+fn restart(
+    target: Target,
+    setting: &Setting,
+    mut running: Running,
+    generator: &mut Generator,
+    kill: bool,
+) -> Fallible<(Running, Duration, Duration)> {
+    if target.is_floor() {
+        return Ok((running, Duration::ZERO, Duration::ZERO));
+    }
+    generator.leave();
+    let begin = Instant::now();
+    running.server.signal(if kill { Signal::KILL } else { Signal::TERM })?;
+    while running.server.ended()?.is_none() {
+        if begin.elapsed() > STOP {
+            return Err(format!("the server did not stop within {} s", STOP.as_secs()).into());
+        }
+        generator.run(Duration::from_millis(5), |_| false)?;
+        sleep(Duration::from_millis(1));
+    }
+    let stop = begin.elapsed();
+    let begin = Instant::now();
+    let running = target.start_again(setting, running)?;
+    Ok((running, stop, begin.elapsed()))
+}

@@ -1,0 +1,161 @@
+//! What is measured: the floors and the server, started fresh for each measurement.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::Fallible;
+use crate::process::{Server, on_core};
+
+/// How long a server may take to be ready.
+const READY: Duration = Duration::from_secs(30);
+/// Events the fan-out floor keeps per channel when clients are to come back.
+const FLOOR_KEEPS: usize = 20_000;
+
+/// A kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The bare SSE loop.
+    FloorSse,
+    /// The bare HTTP echo.
+    FloorEcho,
+    /// The bare HTTP echo that syncs first.
+    FloorEchoSync,
+    /// The server with the memory engine.
+    Memory,
+    /// The server with its log, acknowledging when the operating system has the event.
+    Os,
+    /// The server with its log, acknowledging when the disk has the event.
+    Fsync,
+}
+
+/// Where things are and which cores they run on.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    /// The server's program.
+    pub(crate) bongsu: PathBuf,
+    /// The directory under which servers get theirs.
+    pub(crate) dir: PathBuf,
+    /// The core of servers.
+    pub(crate) server_core: usize,
+}
+
+/// A server that runs, with its directory.
+pub(crate) struct Running {
+    /// The process.
+    pub(crate) server: Server,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Removed with the server, after it: fields are dropped in this order.
+    dir: TempDir,
+}
+
+impl Target {
+    /// Its name in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::FloorSse => "floor sse",
+            Self::FloorEcho => "floor echo",
+            Self::FloorEchoSync => "floor echo+sync",
+            Self::Memory => "bongsu memory",
+            Self::Os => "bongsu os",
+            Self::Fsync => "bongsu fsync",
+        }
+    }
+
+    /// Whether its acknowledgements carry the offset.
+    pub(crate) fn numbers(self) -> bool {
+        !matches!(self, Self::FloorEcho | Self::FloorEchoSync)
+    }
+
+    /// Whether it is a floor.
+    pub(crate) fn is_floor(self) -> bool {
+        matches!(self, Self::FloorSse | Self::FloorEcho | Self::FloorEchoSync)
+    }
+
+    /// Starts one with an empty directory.
+    pub(crate) fn start(self, setting: &Setting) -> Fallible<Running> {
+        self.start_in(setting, TempDir::with_prefix_in("bongsu-bench-", &setting.dir)?)
+    }
+
+    /// Starts it again on the directory of one that has ended.
+    pub(crate) fn start_again(self, setting: &Setting, ended: Running) -> Fallible<Running> {
+        let Running { server, dir, .. } = ended;
+        drop(server);
+        self.start_in(setting, dir)
+    }
+
+    fn start_in(self, setting: &Setting, dir: TempDir) -> Fallible<Running> {
+        let port_file = dir.path().join("port");
+        if port_file.exists() {
+            std::fs::remove_file(&port_file)?;
+        }
+        let command = if self.is_floor() {
+            self.floor_command(setting, dir.path(), &port_file)?
+        } else {
+            self.bongsu_command(setting, dir.path(), &port_file)?
+        };
+        let mut server = Server::start(command)?;
+        let address = server.wait_for_file(&port_file, READY)?;
+        let address = address.parse().map_err(|_| format!("the port file says `{address}`, not an address"))?;
+        Ok(Running { server, address, dir })
+    }
+
+    fn floor_command(self, setting: &Setting, dir: &Path, port_file: &Path) -> Fallible<Command> {
+        let mut command = on_core(setting.server_core, &std::env::current_exe()?)?;
+        command.arg("floor").arg("--port-file").arg(port_file);
+        match self {
+            Self::FloorSse => command.arg("sse").args(["--keep", &FLOOR_KEEPS.to_string()]),
+            Self::FloorEcho => command.arg("echo"),
+            _ => command.arg("echo").arg("--sync").arg(dir.join("log")),
+        };
+        Ok(command)
+    }
+
+    fn bongsu_command(self, setting: &Setting, dir: &Path, port_file: &Path) -> Fallible<Command> {
+        let mut command = on_core(setting.server_core, &setting.bongsu)?;
+        let config = dir.join("bongsu.toml");
+        std::fs::write(&config, self.config())?;
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn"]);
+        command.arg("--config").arg(config).arg("--port-file").arg(port_file);
+        command.arg("--data-dir").arg(dir.join("data"));
+        if self == Self::Memory {
+            command.args(["--engine", "memory"]);
+        }
+        Ok(command)
+    }
+
+    fn config(self) -> &'static str {
+        match self {
+            Self::Os => "[storage]\ndurability = \"os\"\n",
+            Self::Fsync => "[storage]\ndurability = \"fsync\"\n",
+            _ => "",
+        }
+    }
+}
+
+/// The server's program: what `BONGSU_BIN` names, else a release build of this workspace.
+pub(crate) fn bongsu_program() -> Fallible<PathBuf> {
+    if let Some(path) = std::env::var_os("BONGSU_BIN") {
+        let path = PathBuf::from(path);
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(format!("BONGSU_BIN: there is no {}", path.display()).into())
+        };
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--package", "bongsu-cli"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
+    if !status.success() {
+        return Err("the server cannot be built: see above, or name a program in BONGSU_BIN".into());
+    }
+    let profile = std::env::current_exe()?;
+    let target = profile.parent().and_then(Path::parent).ok_or("the bench is run by cargo")?;
+    Ok(target.join("release").join("bongsu"))
+}
