@@ -105,11 +105,7 @@ fn broken(error: &axum::Error) -> Problem {
 ///
 /// A connection that is closed while the client still writes is reset, and the client's system may then throw away the
 /// answer before the client has read it (RFC 9112 §9.6). It also lets the connection be used for the next request.
-pub(crate) struct Lingering {
-    body: Option<Body>,
-    /// Who waits for `100 Continue` has sent nothing yet, and reading on would invite it.
-    waits: bool,
-}
+pub(crate) struct Lingering(Option<Body>);
 
 impl Lingering {
     /// `request` with a body that lingers, if it has any.
@@ -117,8 +113,7 @@ impl Lingering {
         if request.body().is_end_stream() {
             return request;
         }
-        let waits = request.headers().contains_key(header::EXPECT);
-        request.map(|body| Body::new(Self { body: Some(body), waits }))
+        request.map(|body| Body::new(Self(Some(body))))
     }
 }
 
@@ -130,27 +125,26 @@ impl http_body::Body for Lingering {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.waits = false;
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(context));
         if !matches!(frame, Some(Ok(_))) {
-            self.body = None;
+            self.0 = None;
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.0.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map(Body::size_hint).unwrap_or_default()
+        self.0.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        let left = self.body.take().filter(|body| !self.waits && !body.is_end_stream());
+        let left = self.0.take().filter(|body| !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (left, Handle::try_current()) {
             // Nobody waits for this task: it ends with the body, with the connection, or at its bounds.
             runtime.spawn(timeout(DRAINED_TIME_MAX, discard(body)));

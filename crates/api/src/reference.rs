@@ -11,7 +11,7 @@ use crate::metrics::METRICS;
 const ERRORS_HEAD: &str = "\
 # Errors
 
-<!-- Generated from the catalogue of errors. Do not edit; see the end of CONTRIBUTING.md's cookbook for how to renew it. -->
+<!-- Generated from the catalogue of errors by `cargo xtask docs`. Do not edit. -->
 
 Every refusal is an `application/problem+json` (RFC 9457): `code` is one of the names below, for programs; `detail` says
 what was wrong this time and `hint` what to do, for people. A WebSocket closes with the close code. \"later\" means that the
@@ -25,7 +25,7 @@ same request may succeed later: wait for `Retry-After` seconds (`retry_ms` in th
 const METRICS_HEAD: &str = "\
 # Metrics
 
-<!-- Generated from the table of metrics. Do not edit; see the end of CONTRIBUTING.md's cookbook for how to renew it. -->
+<!-- Generated from the table of metrics by `cargo xtask docs`. Do not edit. -->
 
 `GET /metrics` answers in Prometheus' text format. Counters begin at 0 when the process starts.
 
@@ -150,14 +150,16 @@ mod tests {
 
     use super::*;
 
-    /// Compares a page with its file; with `BONGSU_RENEW_REFERENCE` set, writes the file instead.
+    /// Compares a page with its file; with `BONGSU_BLESS` set, writes the file before.
     fn check(name: &str, page: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
-        if std::env::var_os("BONGSU_RENEW_REFERENCE").is_some() {
+        if std::env::var_os("BONGSU_BLESS").is_some() {
             std::fs::write(&path, page).unwrap();
         }
-        let renew = "BONGSU_RENEW_REFERENCE=1 cargo test -p bongsu-api reference";
-        assert!(std::fs::read_to_string(&path).unwrap_or_default() == page, "{name} is out of date; renew it: {renew}");
+        assert!(
+            std::fs::read_to_string(&path).unwrap_or_default() == page,
+            "{name} is out of date: run `cargo xtask docs`"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod bodies;
 mod cors;
 mod health;
+mod http2;
 mod lists;
 mod publish;
 mod reads;

@@ -150,3 +150,17 @@ async fn nothing_without_end_is_followed() {
     assert_eq!(publisher.hear().await["code"], "bad_request");
     publisher.0.read_until("0\r\n\r\n").await;
 }
+
+#[tokio::test]
+async fn a_silent_stream_is_told_that_it_is_alive() {
+    let server = Server::start().await;
+    let mut publisher = Publisher::open(&server).await;
+    // From here on time passes as fast as nobody has anything to do.
+    tokio::time::pause();
+    for _ in 0..2 {
+        publisher.0.read_until("1\r\n\n\r\n").await;
+    }
+    tokio::time::resume();
+    publisher.say("{\"channel\":\"a\",\"data\":1}\n").await;
+    assert_eq!(publisher.hear().await["offset"], 1);
+}

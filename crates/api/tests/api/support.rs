@@ -12,8 +12,9 @@ use bongsu_hub::{Hub, Running};
 use bongsu_log::{LogConfig, MemoryLog};
 use bongsu_transports::Transports;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde_json::Value;
@@ -106,6 +107,17 @@ impl Server {
         answer
     }
 
+    /// The same over HTTP/2.
+    pub(crate) async fn send_http2(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("http://own.example{target}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
+        let answer = timeout(PATIENCE, send_http2(self.addr, request));
+        answer.await.unwrap_or_else(|_| panic!("no answer to {method} {target}"))
+    }
+
     pub(crate) async fn get(&self, target: &str) -> Answer {
         self.send("GET", target, &[], b"").await
     }
@@ -158,10 +170,23 @@ async fn send(addr: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
     let stream = TcpStream::connect(addr).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
-    let response = sender.send_request(request).await.unwrap();
+    let answer = received(sender.send_request(request).await.unwrap()).await;
+    connection.abort();
+    answer
+}
+
+async fn send_http2(addr: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
+    let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let answer = received(sender.send_request(request).await.unwrap()).await;
+    connection.abort();
+    answer
+}
+
+async fn received(response: Response<Incoming>) -> Answer {
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    connection.abort();
     Answer { status: head.status, headers: head.headers, body }
 }
 
