@@ -16,7 +16,9 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     let dir = std::env::var_os("BONGSU_SCENARIOS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios"), PathBuf::from);
-    let trials = scenario::load(&dir).unwrap_or_else(|f| panic!("{f}"));
+    let mut trials = scenario::load(&dir).unwrap_or_else(|f| panic!("{f}"));
+    // The longest first, so that nothing long is left to run alone at the end.
+    trials.sort_by_key(|trial| std::cmp::Reverse(trial.scenario.timeout_s));
     if arguments.list {
         return libtest_mimic::run(&arguments, tests(trials, None)).exit_code();
     }
