@@ -2,7 +2,7 @@
 //!
 //! Objects match when every member of the pattern matches (others may be there; `"<keys>"` lists
 //! them all), arrays when they have the same length, everything else when it is equal. A string in
-//! angle brackets is a hole, see [`hole`]; `<… as name>` also keeps the value under that name.
+//! angle brackets is a hole, see `holds` below; `<… as name>` also keeps the value under that name.
 
 use crate::error::{Failure, Result};
 use crate::vars::{Vars, text};
