@@ -1,7 +1,7 @@
 //! One command of a chore: shown, run, and its failure told.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Why a chore ended.
 #[derive(Debug)]
@@ -20,17 +20,43 @@ pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), Failed> {
 
 /// As [`run`], with environment variables.
 pub(crate) fn run_with(program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), Failed> {
-    let shown = format!("{program} {}", args.join(" "));
-    println!("\n==> {shown}");
-    let status = Command::new(program).args(args).envs(env.iter().copied()).current_dir(root()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failed(format!("`{shown}` failed ({status})"))),
-        Err(error) => Err(Failed(format!("`{shown}` could not be started: {error}"))),
-    }
+    let status = status_of(program, args, env)?;
+    if status.success() { Ok(()) } else { Err(failed(program, args, status)) }
+}
+
+/// As [`run_with`], for a command whose exit status says more than yes and no.
+pub(crate) fn status_of(program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<ExitStatus, Failed> {
+    command(program, args).envs(env.iter().copied()).status().map_err(|error| not_started(program, args, &error))
+}
+
+/// As [`run`], for a command whose standard output is for the chore and not for the person.
+pub(crate) fn output_of(program: &str, args: &[&str]) -> Result<Vec<u8>, Failed> {
+    let output = command(program, args).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| not_started(program, args, &error))?;
+    if output.status.success() { Ok(output.stdout) } else { Err(failed(program, args, output.status)) }
 }
 
 /// Whether a command can be started and succeeds; says nothing.
 pub(crate) fn works(program: &str, args: &[&str]) -> bool {
     Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+}
+
+/// How a command that ran and did not succeed is told.
+pub(crate) fn failed(program: &str, args: &[&str], status: ExitStatus) -> Failed {
+    Failed(format!("`{}` failed ({status})", shown(program, args)))
+}
+
+fn not_started(program: &str, args: &[&str], error: &std::io::Error) -> Failed {
+    Failed(format!("`{}` could not be started: {error}", shown(program, args)))
+}
+
+fn command(program: &str, args: &[&str]) -> Command {
+    println!("\n==> {}", shown(program, args));
+    let mut command = Command::new(program);
+    command.args(args).current_dir(root());
+    command
+}
+
+fn shown(program: &str, args: &[&str]) -> String {
+    format!("{program} {}", args.join(" ")).trim_end().to_owned()
 }

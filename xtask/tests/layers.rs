@@ -1,5 +1,7 @@
 //! Arrows between crates go downwards only, and the map in ARCHITECTURE.md knows every crate.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

@@ -2,7 +2,7 @@
 //!
 //! `tests/golden/config_errors.txt` holds the cases: after `===` a title, then what was said (lines that begin with `$` are
 //! flags and environment variables, the rest is the file), and after `---` the exact answer. To write the answers anew
-//! after a deliberate change, run the test with `BONGSU_BLESS=1` and read the difference.
+//! after a deliberate change, run `cargo xtask docs` and read the difference.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -8,7 +8,7 @@ use crate::config::Config;
 const HEAD: &str = "\
 # Options of the server
 
-<!-- Generated from the option table by `bongsu config reference`. Do not edit. -->
+<!-- Generated from the option table by `cargo xtask docs`. Do not edit. -->
 
 Every option has one name and three spellings, made from it by rule. `payload_bytes_max`, for example, is the flag
 `--payload-bytes-max`, the environment variable `BONGSU_PAYLOAD_BYTES_MAX`, and in the configuration file the line

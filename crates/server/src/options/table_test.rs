@@ -181,5 +181,5 @@ fn the_reference_page_is_what_the_table_says() {
         std::fs::write(&path, reference::page()).unwrap();
     }
     let page = std::fs::read_to_string(&path).unwrap();
-    assert!(page == reference::page(), "out of date: run `cargo run -- config reference > docs/reference/options.md`");
+    assert!(page == reference::page(), "out of date: run `cargo xtask docs`");
 }

@@ -1,8 +1,8 @@
 //! The golden vectors in `docs/vectors/`: every kind of object in every encoding, byte for byte.
 //!
 //! They are the wire contract for whoever writes a client, and guard it against a change that nobody meant. A change
-//! that is meant: run this test with `BONGSU_BLESS=1`, which writes the files anew from the inputs in them, and read
-//! the difference. To add a vector, add its input and do the same.
+//! that is meant: run `cargo xtask docs`, which writes the files anew from the inputs in them, and read the difference.
+//! To add a vector, add its input and do the same.
 
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
