@@ -22,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bongsu_core::log::{Draft, Entry, Group, Log};
 use bongsu_core::policy::{Durability, Policy, Retention, Rules};
 use bongsu_core::{ChannelName, Millis, Payload, PayloadKind};
+use bongsu_log::inspect::Inspection;
 use bongsu_log::{EmbeddedLog, LogConfig};
 use bytes::Bytes;
 
@@ -101,7 +102,19 @@ fn embedded(options: &Options, dir: &Path) -> Result<(), Failed> {
     let usage = log.usage();
     println!("{} events kept, {} MiB payload, {} MiB on disk", usage.events, usage.bytes >> 20, usage.disk_bytes >> 20);
     log.close()?;
-    Ok(())
+    drop(log);
+    verify(dir)
+}
+
+/// Reads everything back: a rate is worth nothing if what was written is not there.
+fn verify(dir: &Path) -> Result<(), Failed> {
+    let start = Instant::now();
+    let report = Inspection::open(dir)?.verify(|_, _| {});
+    println!("{} events verified in {:?}, {} damaged", report.events, start.elapsed(), report.damaged);
+    match report.damage.first() {
+        None => Ok(()),
+        Some(damage) => Err(format!("{damage:?}").into()),
+    }
 }
 
 /// The least that must be written: the payloads and about as much beside them as a record has.

@@ -11,7 +11,9 @@ use std::path::Path;
 use bongsu_core::Seq;
 use fjall::compaction::Leveled;
 use fjall::config::{BlockSizePolicy, FilterPolicy};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, UserKey, UserValue};
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode, UserKey, UserValue,
+};
 
 use super::error::OpenError;
 use super::record::event_key;
@@ -25,6 +27,8 @@ const STATE_MEMTABLE_BYTES: u64 = 8 << 20;
 const TABLE_BYTES: u64 = 16 << 20;
 /// Journals may take this much before tables are written early to be rid of them, in bytes.
 const JOURNALS_BYTES_MAX: u64 = 256 << 20;
+/// Records from this size on are kept beside the tables, in bytes, so that compaction does not copy them again and again.
+const LARGE_BYTES: u32 = 16 << 10;
 /// Events are read in runs, so blocks are larger than for single values, in bytes; and the index is smaller for it.
 const EVENTS_BLOCK_BYTES: u32 = 16 << 10;
 /// One thread would wait for itself when the queue of its tasks is full; with two, one always takes tasks off it.
@@ -101,6 +105,7 @@ impl Store {
                 .data_block_size_policy(BlockSizePolicy::all(EVENTS_BLOCK_BYTES))
                 // Events are never looked up singly, so filters would only take memory.
                 .filter_policy(FilterPolicy::disabled())
+                .with_kv_separation(Some(KvSeparationOptions::default().separation_threshold(LARGE_BYTES)))
         })?;
         let state = database.keyspace("state", || {
             KeyspaceCreateOptions::default()

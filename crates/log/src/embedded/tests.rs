@@ -224,6 +224,8 @@ fn in_tables(dir: &TempDir) -> EmbeddedLog {
     let log = open(dir);
     append(&log, "a", (1..=300).map(|number| format!("{number}{}", "x".repeat(500))));
     append(&log, "b", numbers(301..=600));
+    // Large enough to be kept beside the tables.
+    append(&log, "b", (601..=604).map(|number| number.to_string().repeat(10_000)));
     log.store.write_out();
     log
 }
