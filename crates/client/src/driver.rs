@@ -19,7 +19,7 @@ use crate::ways::{Connection, Reading, refuse_all};
 
 /// Batches that may wait for the consumer. One batch is what one read of the socket brought, so this bounds the memory;
 /// beyond it the client does not read, and the server keeps the subscriber's place.
-pub(crate) const BATCHES_MAX: usize = 4;
+pub(crate) const BATCHES_MAX: usize = 8;
 
 /// What goes to the consumer.
 pub(crate) type Batch = Result<Vec<Delivery>, Error>;
@@ -96,7 +96,12 @@ impl Driver {
                 }
             };
             match read {
-                Ok(Some(objects)) => place.send(Ok(session.receive(way, objects))),
+                Ok(Some(objects)) => {
+                    let deliveries = session.receive(way, objects);
+                    if !deliveries.is_empty() {
+                        place.send(Ok(deliveries));
+                    }
+                }
                 Ok(None) => return Ok(Ending::Finished),
                 Err(error) => return Ok(Ending::Failed(error)),
             }

@@ -65,12 +65,10 @@ impl Polling {
     }
 
     /// A long poll must know where it stands before it waits: if the server were gone when the first event comes, "now"
-    /// would mean the time after. So the first request is a poll, unless there is a position that does not move.
+    /// would mean the time after. So it polls without waiting until there is nothing more to read, which also tells at
+    /// once that the connection works.
     fn way_now(&self) -> Way {
-        match self.position {
-            Position::Since(Since::Now) | Position::Last(_) => Way::Poll,
-            Position::Since(_) => self.way,
-        }
+        if self.live { self.way } else { Way::Poll }
     }
 
     async fn ask(&self, way: Way) -> Result<Answered, Error> {
@@ -114,7 +112,7 @@ impl Polling {
         };
         self.tell_live(more, &mut objects);
         let quick = empty && now - asked < HELD_AT_LEAST;
-        // The poll that only found out where a long poll stands is followed by it at once.
+        // The polls that only found out where a long poll stands are followed by it at once.
         let pause =
             if way == self.way { pause(way, more, quick, retry, self.reading.interval) } else { Duration::ZERO };
         self.due = now + pause;
