@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use axum::Router;
 use bongsu_core::limits::Limits;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
@@ -92,7 +92,8 @@ async fn accept(listener: &TcpListener, served: &Served, graceful: &GracefulShut
 impl Served {
     /// One connection from its first byte to its end.
     fn connection(&self, stream: TcpStream, watcher: Watcher) -> impl Future<Output = ()> + Send + 'static {
-        let service = TowerToHyperService::new(self.router.clone());
+        let api = bongsu_api::service(self.router.clone());
+        let service = service_fn(move |request| api.call(bongsu_transports::unify_websocket(request)));
         let (builder, head_timeout, mut draining) =
             (self.builder.clone(), self.limits.head_timeout, self.draining.clone());
         async move {
@@ -138,17 +139,17 @@ fn prepare(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    // hyper answers a head above its own bound with a bare status; below that, ours is kept with an answer that explains.
+    let head_bytes = limits.head_bytes_max.saturating_mul(2).max(8 << 10);
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        .max_buf_size(limits.head_bytes_max.max(8 << 10));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head_timeout).max_buf_size(head_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
-        .max_header_list_size(limits.head_bytes_max.try_into().unwrap_or(u32::MAX))
+        // WebSocket over HTTP/2 (RFC 8441).
+        .enable_connect_protocol()
+        .max_header_list_size(head_bytes.try_into().unwrap_or(u32::MAX))
         .keep_alive_interval(Some(Duration::from_secs(20)));
     builder
 }

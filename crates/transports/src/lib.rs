@@ -49,6 +49,13 @@ pub struct Transports {
     context: Arc<Context>,
 }
 
+/// Makes a WebSocket over HTTP/2 (RFC 8441) look like one over HTTP/1.1; every other request is left as it is. For whoever
+/// serves connections, before anything looks at the request's method.
+#[must_use]
+pub fn unify_websocket<B>(request: Request<B>) -> Request<B> {
+    websocket::unify(request)
+}
+
 /// The answer to one publish, as the wire has it.
 #[must_use]
 pub fn receipt(published: &Published) -> Receipt {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bongsu_core::read::ReadRequest;
 use bongsu_core::{ErrorCode, Problem};
 use bongsu_wire::websocket::{Limits, handshake};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
@@ -57,14 +59,42 @@ where
     });
 }
 
+/// Over HTTP/2 a WebSocket begins with `CONNECT` and `:protocol` (RFC 8441 §4). Makes it look like the upgrade of HTTP/1.1,
+/// so that from here on both are one; every other request is left as it is.
+pub(crate) fn unify<B>(mut request: Request<B>) -> Request<B> {
+    let is_websocket = request.extensions().get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+    if request.method() == Method::CONNECT && is_websocket {
+        *request.method_mut() = Method::GET;
+        request.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    request
+}
+
 /// Checks the handshake and makes the answer to it.
 pub(crate) fn accept<B>(request: &Request<B>) -> Result<Response<Body>, handshake::Rejection> {
+    if request.version() == Version::HTTP_2 && request.extensions().get::<Protocol>().is_some() {
+        return accept_http2(request.headers());
+    }
     let line =
         handshake::Request { method: request.method().as_str(), http_1_1: request.version() == Version::HTTP_11 };
     let accepted = handshake::accept(line, pairs(request.headers()), PROTOCOLS)?;
     let mut builder = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
     for (name, value) in accepted.headers() {
         builder = builder.header(name, value);
+    }
+    Ok(response::finish(builder, Body::empty()))
+}
+
+/// RFC 8441 §5: the answer is a 200, and neither a key nor `Connection` has a part in it.
+fn accept_http2(headers: &HeaderMap) -> Result<Response<Body>, handshake::Rejection> {
+    let mut versions = headers.get_all(header::SEC_WEBSOCKET_VERSION).iter();
+    if versions.next().map(HeaderValue::as_bytes) != Some(b"13") || versions.next().is_some() {
+        return Err(handshake::Rejection::Version);
+    }
+    let mut builder = Response::builder().status(StatusCode::OK);
+    let offered = handshake::offered_protocols(pairs(headers)).find(|offered| PROTOCOLS.contains(offered));
+    if let Some(protocol) = offered {
+        builder = builder.header(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     Ok(response::finish(builder, Body::empty()))
 }
@@ -82,7 +112,7 @@ pub(crate) fn reject(rejection: handshake::Rejection) -> Response<Body> {
     };
     let mut refusal = response::problem(&Problem::new(code, rejection.reason()));
     for (name, value) in rejection.headers() {
-        refusal.headers_mut().insert(*name, http::HeaderValue::from_static(value));
+        refusal.headers_mut().insert(*name, HeaderValue::from_static(value));
     }
     refusal
 }
