@@ -110,7 +110,7 @@ pub enum Refusal {
 pub struct AppendOutcome {
     /// One result per group, in order.
     pub groups: Vec<Result<Vec<Appended>, Refusal>>,
-    /// Channels that lost old events by it, in any order.
+    /// Channels that lost old events to a bound by it, in any order. Resets are told by [`Appended::Reset`] alone.
     pub trims: Vec<Trim>,
 }
 

@@ -57,7 +57,11 @@ fn a_file_is_no_directory() {
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {
     // Not even the superuser can make a directory there.
-    refused_with(Path::new("/proc/self/bongsu"), &["/proc/self/bongsu"]);
+    refused_with(Path::new("/proc/self/bongsu"), &["making the directory /proc/self/bongsu failed"]);
+    refused_with(
+        Path::new("/sys/bongsu"),
+        &["/sys/bongsu cannot be written", "write access, or choose another directory"],
+    );
 }
 
 #[test]
