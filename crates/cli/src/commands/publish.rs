@@ -2,6 +2,7 @@
 
 mod bulk;
 mod input;
+mod pace;
 mod template;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bongsu_client::{Client, Error, ErrorKind, Publication, Receipt};
 use clap::ArgMatches;
@@ -14,6 +14,7 @@ use futures_util::{Stream, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::input::{self, Item, Place, Reading, Source};
+use super::pace::Pace;
 use super::printed;
 use super::template::Template;
 use crate::failure::Failure;
@@ -118,7 +119,7 @@ fn publications(
     shared: SharedRef,
     bar: ProgressBar,
 ) -> impl Stream<Item = Publication> + Send + 'static {
-    let pace = Pace { began: tokio::time::Instant::now(), sent: 0, rate };
+    let pace = rate.map(|rate| Pace::new(rate, Instant::now()));
     stream::unfold((items, pace, shared, bar), |(mut items, mut pace, shared, bar)| async move {
         loop {
             let item = match items.recv().await {
@@ -135,7 +136,9 @@ fn publications(
             let Item { place, number, event, progress } = item;
             match event {
                 Ok(publication) => {
-                    pace.wait().await;
+                    if let Some(pace) = &mut pace {
+                        tokio::time::sleep_until(pace.due(Instant::now()).into()).await;
+                    }
                     let mut state = lock(&shared);
                     state.read = number;
                     state.pending.push_back(Sent { place, number, progress });
@@ -151,27 +154,6 @@ fn publications(
             }
         }
     })
-}
-
-/// Holds back what would be more than so many per second.
-struct Pace {
-    began: tokio::time::Instant,
-    sent: u32,
-    rate: Option<u32>,
-}
-
-impl Pace {
-    async fn wait(&mut self) {
-        let Some(rate) = self.rate else { return };
-        // Begins anew every so often, so that a source that pauses does not earn a burst for long.
-        if self.sent == rate {
-            (self.began, self.sent) = (self.began.max(tokio::time::Instant::now() - Duration::from_secs(1)), 0);
-            self.began += Duration::from_secs(1);
-        }
-        let due = self.began + Duration::from_secs(1) * self.sent / rate;
-        self.sent += 1;
-        tokio::time::sleep_until(due).await;
-    }
 }
 
 /// What a person sees of a bulk publish.
