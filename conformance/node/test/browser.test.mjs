@@ -1,47 +1,31 @@
 // The browser's own EventSource and WebSocket, in real Chromium, from a page of another origin, over server restarts.
 
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
 import { after, before, describe, it } from 'node:test'
-import { chromium } from 'playwright-core'
 
+import { Chromium } from './chromium.mjs'
 import { Server } from './server.mjs'
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
-// As root there is no sandbox; the rest keeps a closed network quiet.
-const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-
 let browser
-let pages
-let origin
 
-before(async () => {
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS })
-  pages = createServer((_, response) => response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>test</title>'))
-  await new Promise((resolve) => pages.listen(0, '127.0.0.1', resolve))
-  origin = `http://127.0.0.1:${pages.address().port}`
-})
-
-after(async () => {
-  await browser?.close()
-  pages?.close()
-})
+before(async () => { browser = await new Chromium().start() })
+after(() => browser?.stop())
 
 /** A page that listens with EventSource, and what it has heard. */
 async function listen(url) {
-  const page = await browser.newPage()
-  await page.goto(origin)
+  const page = await browser.page()
   await page.evaluate((url) => {
-    globalThis.heard = { data: [], ids: [], opens: 0, lives: 0, closes: 0 }
+    globalThis.heard = { events: [], ids: [], opens: 0, lives: 0, closes: 0, gaps: 0 }
     const source = new EventSource(url)
     globalThis.source = source
     source.onopen = () => { heard.opens += 1 }
     source.onmessage = (message) => {
-      heard.data.push(JSON.parse(message.data).data)
+      heard.events.push(JSON.parse(message.data))
       heard.ids.push(message.lastEventId)
     }
     source.addEventListener('$live', () => { heard.lives += 1 })
     source.addEventListener('$close', () => { heard.closes += 1 })
+    source.addEventListener('$gap', () => { heard.gaps += 1 })
   }, url)
   const heard = () => page.evaluate(() => heard)
   const until = (condition) => page.waitForFunction(condition, undefined, { timeout: 30_000 })
@@ -56,18 +40,21 @@ describe('EventSource in Chromium', () => {
         const { page, heard, until } = await listen(`${server.url}/v1/channels/${encodeURIComponent('봉수:1')}`)
         await until(() => heard.lives === 1)
         for (const n of [1, 2, 3]) await server.publish('봉수:1', { n, text: 'first\nlight 🔥' })
-        await until(() => heard.data.length === 3)
+        await until(() => heard.events.length === 3)
         await server.stop(signal)
-        if (signal === 'SIGTERM') assert.equal((await heard()).closes, 1, 'a drain says goodbye')
+        // A drain says goodbye; a kill cannot.
+        if (signal === 'SIGTERM') await until(() => heard.closes === 1)
         await server.start()
         // Published while the page is away or on its way back: it must hear all of them.
         for (const n of [4, 5, 6]) await server.publish('봉수:1', { n, text: 'first\nlight 🔥' })
-        await until(() => heard.data.length >= 6 && heard.lives >= 2)
+        await until(() => heard.events.length >= 6 && heard.lives >= 2)
         await server.publish('봉수:1', { n: 7, text: 'first\nlight 🔥' })
-        await until(() => heard.data.length >= 7)
-        const { data, ids, opens } = await heard()
-        assert.deepEqual(data.map(({ n }) => n), [1, 2, 3, 4, 5, 6, 7], 'each once, in order')
-        assert.ok(data.every(({ text }) => text === 'first\nlight 🔥'))
+        await until(() => heard.events.length >= 7)
+        const { events, ids, opens, gaps } = await heard()
+        assert.deepEqual(events.map(({ data }) => data.n), [1, 2, 3, 4, 5, 6, 7], 'each once, in order')
+        assert.deepEqual(events.map(({ offset }) => offset), [1, 2, 3, 4, 5, 6, 7], 'of one and the same log')
+        assert.equal(gaps, 0)
+        assert.ok(events.every(({ data }) => data.text === 'first\nlight 🔥'))
         assert.equal(new Set(ids).size, 7)
         assert.ok(opens >= 2, 'it came back by itself')
         await page.close()
@@ -93,8 +80,7 @@ describe('WebSocket in Chromium', () => {
   it('reads, publishes and subscribes', async () => {
     const server = await new Server().start()
     try {
-      const page = await browser.newPage()
-      await page.goto(origin)
+      const page = await browser.page()
       const objects = await page.evaluate((url) => new Promise((resolve, reject) => {
         const objects = []
         const socket = new WebSocket(url, ['bongsu.v1'])

@@ -18,12 +18,14 @@ let server
 
 before(async () => {
   server = await new Server().start()
-  const feed = spawn(BONGSU, ['pub', '--ndjson', '-', '--url', server.url], { stdio: ['pipe', 'ignore', 'inherit'] })
-  const ended = once(feed, 'exit')
+  const feed = spawn(BONGSU, ['pub', '--ndjson', '-', '--url', server.url], { stdio: ['pipe', 'ignore', 'pipe'] })
+  const ended = once(feed, 'close')
+  let said = ''
+  feed.stderr.on('data', (chunk) => { said += chunk })
   for (const { type, data } of published) feed.stdin.write(`${JSON.stringify({ channel: CHANNEL, type, data })}\n`)
   feed.stdin.end()
   const [code] = await ended
-  assert.equal(code, 0, 'bongsu pub failed')
+  assert.equal(code, 0, `bongsu pub failed: ${said}`)
 })
 
 after(() => server?.remove())

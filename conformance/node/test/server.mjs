@@ -22,7 +22,8 @@ export class Server {
     rmSync(portFile, { force: true })
     const args = ['serve', '--listen', this.#address, '--data-dir', join(this.#folder, 'data'), '--port-file', portFile]
     const env = { ...process.env, BONGSU_LOG_LEVEL: 'warn' }
-    this.#child = spawn(BONGSU, args, { stdio: ['ignore', 'ignore', 'inherit'], env })
+    // In a folder of its own it finds nobody's `bongsu.toml`.
+    this.#child = spawn(BONGSU, args, { stdio: ['ignore', 'ignore', 'inherit'], env, cwd: this.#folder })
     const deadline = Date.now() + 20_000
     while (!existsSync(portFile)) {
       if (Date.now() > deadline || this.#child.exitCode !== null) fail('the server did not start')
@@ -51,6 +52,18 @@ export class Server {
     })
     if (!answer.ok) fail(`publish: ${answer.status} ${await answer.text()}`)
     return answer.json()
+  }
+
+  /** Waits until what the server says of a channel is so. */
+  async until(channel, condition) {
+    const deadline = Date.now() + 10_000
+    for (;;) {
+      const answer = await fetch(`${this.url}/v1/channels/${encodeURIComponent(channel)}/info`)
+      const info = await answer.json()
+      if (answer.ok && condition(info)) return
+      if (Date.now() > deadline) fail(`${channel} never came to be so; it is ${JSON.stringify(info)}`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
   }
 
   async remove() {
