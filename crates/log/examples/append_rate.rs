@@ -117,20 +117,25 @@ fn verify(dir: &Path) -> Result<(), Failed> {
     }
 }
 
-/// The least that must be written: the payloads and about as much beside them as a record has.
+/// The least that must be written: the payloads and about as much beside them as a record has, to files of 64 MiB with space
+/// set aside, one after the other, as a journal is.
 fn bare(options: &Options, dir: &Path) -> Result<(), Failed> {
-    let mut file = File::create(dir.join("file"))?;
-    file.set_len(64 << 20)?;
+    const FILE_BYTES: usize = 64 << 20;
     let batch = vec![b'x'; (options.bytes + 60) * usize::try_from(options.batch)?];
-    let mut written = 0;
+    let (mut files, mut written) = (0, FILE_BYTES);
+    let mut file = None;
     run(options, || {
+        if written + batch.len() > FILE_BYTES {
+            files += 1;
+            let new = File::create(dir.join(files.to_string()))?;
+            new.set_len(FILE_BYTES as u64)?;
+            new.sync_all()?;
+            (file, written) = (Some(new), 0);
+        }
+        let file = file.as_mut().ok_or("a file is open")?;
         file.write_all(&batch)?;
         file.sync_data()?;
         written += batch.len();
-        if written > 64 << 20 {
-            written = 0;
-            std::io::Seek::rewind(&mut file)?;
-        }
         Ok(())
     })
 }

@@ -224,5 +224,6 @@ fn it_is_synced_when_the_rules_say_so_and_not_oftener() {
     assert_eq!(syncs(vec![publish(keyed("a", "4", "k"))]), 0, "it was kept before");
     assert_eq!(syncs(vec![reset("a")]), 1);
     assert_eq!(syncs((0..65_536).map(|_| passing()).collect()), 1, "for the next numbers");
+    assert_eq!(syncs(vec![passing()]), 0, "there are many of them");
     assert!(log.log.usage().sync_time > Duration::ZERO);
 }
