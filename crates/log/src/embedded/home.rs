@@ -165,8 +165,8 @@ impl Tip {
 
     /// The epoch and sequence number last written; `None` if there is nothing that can be trusted.
     pub(crate) fn read(&self) -> Option<(Epoch, Seq)> {
-        let mut record = Vec::new();
-        (&self.0).read_to_end(&mut record).ok()?;
+        let mut record = [0; 21];
+        self.0.read_exact_at(&mut record, 0).ok()?;
         let parse = || -> Result<_, Damaged> {
             let mut reader = Reader::new(b"tip", &record)?;
             Ok((u64::from_le_bytes(reader.array()?), u64::from_le_bytes(reader.array()?)))

@@ -28,8 +28,18 @@ pub struct Torn {
     pub at: u64,
     /// How many bytes followed.
     pub bytes: u64,
-    /// Where they are kept.
-    pub kept: PathBuf,
+    /// Where they are kept; `None` if nothing that was acknowledged can have been among them.
+    pub kept: Option<PathBuf>,
+}
+
+impl Torn {
+    /// Throws away what was cut off: every crash leaves such an end, and nobody was ever told that it was kept.
+    pub(crate) fn forget(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            // If it stays, it takes a little space.
+            let _ = fs::remove_file(kept);
+        }
+    }
 }
 
 /// Checks all journals in `store`. The newest may have a torn end, which is moved to `aside`.
@@ -81,7 +91,7 @@ fn cut(journal: &Path, end: End, aside: &Path) -> io::Result<Torn> {
     let file = OpenOptions::new().write(true).open(journal)?;
     file.set_len(end.good)?;
     file.sync_all()?;
-    Ok(Torn { journal: journal.to_owned(), at: end.good, bytes: end.torn, kept })
+    Ok(Torn { journal: journal.to_owned(), at: end.good, bytes: end.torn, kept: Some(kept) })
 }
 
 /// Where a journal ends.

@@ -96,7 +96,12 @@ impl EmbeddedLog {
         let (last, boot) = (found.log.as_ref(), home::boot_id());
         let decided = open::decide(open::Evidence { last, tip: tip.read(), newest, boot, random });
         let clean = last.is_none_or(|last| last.clean);
-        let opened = Opened { clean, new_epoch: decided.new_epoch, torn: found.torn };
+        let mut torn = found.torn;
+        let is_lost = matches!(decided.new_epoch, Some(NewEpoch::SyncedLost { .. })) || tip.read().is_none();
+        if let Some(torn) = torn.as_mut().filter(|_| !is_lost) {
+            torn.forget();
+        }
+        let opened = Opened { clean, new_epoch: decided.new_epoch, torn };
         let epoch = decided.log.epoch;
         let (purges, trimmed) = (contents.purges.clone(), contents.trimmed.clone());
         let mut writer = Writer { log: decided.log, purges, trimmed, space: Default::default(), newest };

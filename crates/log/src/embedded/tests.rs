@@ -196,6 +196,30 @@ fn what_is_trimmed_is_deleted_with_the_next_batch_or_the_next_run() {
     assert_eq!(kept(&log, "few", 0).as_deref(), Ok("5 7 8"));
 }
 
+#[test]
+fn a_dropped_history_is_deleted_in_pieces_also_over_a_restart() {
+    let dir = directory();
+    let log = open(&dir);
+    let there = |log: &EmbeddedLog| log.store.event_keys(0, Seq::ZERO, END).count();
+    let reset = |log: &EmbeddedLog| log.append(vec![Group { entries: vec![Entry::Reset(name("a"))] }], NOW).unwrap();
+    append(&log, "a", numbers(1..=9_000));
+    reset(&log);
+    append(&log, "a", numbers(1..=1));
+    assert_eq!(there(&log), 9_001);
+    log.maintain(NOW).unwrap();
+    assert_eq!(there(&log), 5_001);
+    // Dropped again before the first is done: both go on as one.
+    reset(&log);
+    log.maintain(NOW).unwrap();
+    assert_eq!(there(&log), 1_001);
+    drop(log);
+    let log = open(&dir);
+    assert_eq!(there(&log), 0, "opening does a piece of what is due");
+    append(&log, "a", numbers(2..=2));
+    log.maintain(NOW).unwrap();
+    assert_eq!((there(&log), kept(&log, "a", 0).as_deref()), (1, Ok("2")));
+}
+
 /// The files that are no journals, and so have everything once the memory was written out.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

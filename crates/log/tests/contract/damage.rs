@@ -139,13 +139,24 @@ fn what_is_cut_off_is_kept_aside_and_told() {
     let log = open(dir.path(), LogConfig::default(), START);
     let torn = log.opened().torn.clone().unwrap();
     assert_eq!((torn.at, torn.bytes), (killed.ends[5], rest.len() as u64));
-    assert_eq!(fs::read(&torn.kept).unwrap(), rest);
+    assert_eq!(fs::read(torn.kept.unwrap()).unwrap(), rest);
     let lost = NewEpoch::SyncedLost { synced: Seq(2 * EVENTS), found: Seq(12) };
     assert_eq!(log.opened().new_epoch, Some(lost));
     drop(log);
     // It is told once; then positions are sound again.
     let log = open(dir.path(), LogConfig::default(), START);
     assert_eq!((log.opened().new_epoch, log.opened().torn.clone()), (None, None));
+}
+
+#[test]
+fn what_was_never_acknowledged_is_not_kept() {
+    let killed = Killed::new();
+    let end = killed.ends[EVENTS as usize - 1];
+    let dir = killed.spoiled(|journal| journal.write_all_at(b"half a write", end).unwrap());
+    let log = open(dir.path(), LogConfig::default(), START);
+    let torn = log.opened().torn.clone().unwrap();
+    assert_eq!((torn.at, torn.bytes, torn.kept), (end, 12, None));
+    assert_eq!(fs::read_dir(dir.path().join("damaged")).unwrap().count(), 0);
 }
 
 #[test]
