@@ -71,6 +71,23 @@ async fn a_kept_connection_that_the_server_has_closed_is_no_error() {
     assert_eq!((server.requests().len(), server.connections()), (5, 5));
 }
 
+/// The server closes a kept connection at the moment the next request arrives.
+#[tokio::test]
+async fn a_request_that_met_a_closing_connection_is_repeated_where_that_is_harmless() {
+    let health = || response("200 OK", &[], "well");
+    let server = Scripted::new([health(), Answer::none(), health()]).await;
+    let client = server.client();
+    assert_eq!(client.health().await.unwrap().detail, "well");
+    assert_eq!(client.health().await.unwrap().detail, "well");
+    assert_eq!((server.requests().len(), server.connections()), (3, 2));
+
+    let server = Scripted::new([receipt(), Answer::none(), receipt()]).await;
+    let client = server.client();
+    client.publish("a").text("x").once().send().await.unwrap();
+    let error = client.publish("a").text("x").once().send().await.unwrap_err();
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Interrupted, 2));
+}
+
 #[tokio::test]
 async fn a_connection_is_used_again() {
     let server = Scripted::new([receipt()]).await;

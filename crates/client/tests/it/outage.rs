@@ -9,7 +9,8 @@ use crate::support::{Proxy, Server, next_numbers, publish_numbers, until};
 
 fn subscriptions(client: &Client, since: &Since) -> [(Way, Subscription); 5] {
     Way::ALL.map(|way| {
-        let ask = client.subscribe(["a"]).way(way).since(since.clone());
+        // Longer than the patience of a test: nothing here may hang on the end of a long poll.
+        let ask = client.subscribe(["a"]).way(way).since(since.clone()).wait(Duration::from_secs(60));
         (way, ask.interval(Duration::from_millis(50)).open())
     })
 }

@@ -14,7 +14,7 @@ pub(crate) use self::scripted::{Answer, Scripted, response};
 pub(crate) use self::server::Server;
 
 /// Far more than anything here takes; a test that hangs fails instead.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The next item.
 pub(crate) async fn next(subscription: &mut Subscription) -> Incoming {
