@@ -1,5 +1,6 @@
 //! One command of a chore: shown, run, and its failure told.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -34,6 +35,25 @@ pub(crate) fn output_of(program: &str, args: &[&str]) -> Result<Vec<u8>, Failed>
     let output = command(program, args).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| not_started(program, args, &error))?;
     if output.status.success() { Ok(output.stdout) } else { Err(failed(program, args, output.status)) }
+}
+
+/// As [`run_with`], and shows each line of its standard output to `see` as it passes by.
+pub(crate) fn run_seen(
+    program: &str,
+    args: &[&str],
+    env: &[(&str, &str)],
+    mut see: impl FnMut(&str),
+) -> Result<(), Failed> {
+    let child = command(program, args).envs(env.iter().copied()).stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| not_started(program, args, &error))?;
+    let output = BufReader::new(child.stdout.take().expect("it was piped just now"));
+    for line in output.split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        see(&line);
+    }
+    let status = child.wait().map_err(|error| not_started(program, args, &error))?;
+    if status.success() { Ok(()) } else { Err(failed(program, args, status)) }
 }
 
 /// Whether a command can be started and succeeds; says nothing.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::install;
-use crate::step::{Failed, failed, output_of, run_with, status_of};
+use crate::step::{Failed, failed, output_of, run_seen, run_with, status_of};
 
 /// How a suite ended, if it did not fail.
 enum Done {
@@ -73,8 +73,22 @@ fn minutes(time: Duration) -> String {
 
 /// Unit, property, contract, conformance, crash, client and command-line tests, and the samples in the code's docs.
 fn rust(server: &str) -> Result<Done, Failed> {
-    run_with("cargo", &["test", "--workspace", "--locked", "--no-fail-fast"], &[("BONGSU_BIN", server)])?;
-    Ok(Done::Passed)
+    let (mut passed, mut failed) = (0, 0);
+    let result =
+        run_seen("cargo", &["test", "--workspace", "--locked", "--no-fail-fast"], &[("BONGSU_BIN", server)], |line| {
+            let (more_passed, more_failed) = counts(line).unwrap_or_default();
+            passed += more_passed;
+            failed += more_failed;
+        });
+    println!("{passed} passed, {failed} failed");
+    result.map(|()| Done::Passed)
+}
+
+/// How many tests passed and failed, if this line is the last one of a test program.
+fn counts(line: &str) -> Option<(u32, u32)> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let count = |what: &str| counts.split("; ").find_map(|count| count.strip_suffix(what)?.parse().ok());
+    Some((count(" passed")?, count(" failed")?))
 }
 
 /// Pages and `EventSource` in Chromium, and real recorded payloads from npm.
@@ -122,4 +136,42 @@ fn executable(line: &str) -> Option<String> {
     let message: Value = serde_json::from_str(line).ok()?;
     let server = message["target"]["name"] == "bongsu" && message["executable"].is_string();
     server.then(|| message["executable"].as_str().map(ToOwned::to_owned))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_a_test_program_is_counted() {
+        let cases: &[(&str, Option<(u32, u32)>)] = &[
+            (
+                "test result: ok. 948 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 92.96s",
+                Some((948, 0)),
+            ),
+            ("test result: FAILED. 55 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out", Some((55, 1))),
+            ("test a::passed ... ok", None),
+            ("test result: ok.", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(counts(line), *expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_server_is_found_in_cargos_messages() {
+        let cases: &[(&str, Option<&str>)] = &[
+            (
+                r#"{"reason":"compiler-artifact","target":{"name":"bongsu"},"executable":"/t/bongsu"}"#,
+                Some("/t/bongsu"),
+            ),
+            (r#"{"reason":"compiler-artifact","target":{"name":"bongsu"},"executable":null}"#, None),
+            (r#"{"reason":"compiler-artifact","target":{"name":"bongsu-crash"},"executable":"/t/bongsu-crash"}"#, None),
+            (r#"{"reason":"build-finished","success":true}"#, None),
+            ("", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(executable(line).as_deref(), *expected, "{line}");
+        }
+    }
 }
