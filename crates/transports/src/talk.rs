@@ -107,7 +107,11 @@ impl Peer for Talk {
                 }));
                 return Ok(());
             }
-            Turn::Ended => return Err((CloseCode::INTERNAL_ERROR, "the log cannot be read".into())),
+            // Where only payloads are sent there is no `$close` to write first.
+            Turn::Ended => {
+                let failed = || (CloseCode::INTERNAL_ERROR, "the log cannot be read".into());
+                return Err(self.ending.take().unwrap_or_else(failed));
+            }
         }
         self.session = Seat::Here(session);
         Ok(())
@@ -128,6 +132,8 @@ impl Peer for Talk {
 
     async fn ready(&mut self) {
         let Self { session, replies, signal, .. } = self;
+        // Nothing can be read, and no word to end be followed, while the session is away: the wake stays raised until then.
+        let here = !matches!(session, Seat::Away(_));
         let reply = async {
             match replies.front_mut() {
                 Some(Reply { outcome: outcome @ Outcome::Awaited(_), .. }) => outcome.settle().await,
@@ -150,7 +156,7 @@ impl Peer for Talk {
         tokio::select! {
             () = reply => {}
             () = back => {}
-            () = signal.raised() => {}
+            () = signal.raised(), if here => {}
         }
     }
 
@@ -262,4 +268,84 @@ impl Seat {
 /// The close frame that goes with a `$close`.
 fn ending(close: &Close) -> (CloseCode, String) {
     (CloseCode::new(close.code).unwrap_or(CloseCode::INTERNAL_ERROR), close.reason.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use bongsu_core::limits::Limits;
+    use bongsu_core::policy::Rules;
+    use bongsu_core::read::Way;
+    use bongsu_core::{Chance, Clock, Millis};
+    use bongsu_hub::Running;
+    use bongsu_log::{LogConfig, MemoryLog};
+
+    use super::*;
+    use crate::{Transports, session};
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> Millis {
+            Millis(1)
+        }
+    }
+
+    impl Chance for Fixed {
+        fn next(&self) -> u64 {
+            1
+        }
+    }
+
+    /// A client that reads a channel without events, and what it depends on.
+    async fn talk(query: &str) -> (Talk, Transports, Running) {
+        let (rules, limits) = (Arc::new(Rules::default()), Limits::default());
+        let log = Arc::new(MemoryLog::new(rules.clone(), LogConfig::default()));
+        let (hub, running) = Hub::start(log, rules, &limits, Arc::new(Fixed)).unwrap();
+        let transports = Transports::new(hub, limits, Arc::new(Fixed));
+        let headers = http::HeaderMap::new();
+        let mut read = bongsu_wire::query::read_request("GET", Some("x"), query, &headers, 1).unwrap();
+        read.way = Way::WebSocket;
+        let signal = Arc::new(Signal::default());
+        let entry = transports.context.enter(&read, &signal).unwrap();
+        let (reader, replay) = transports.context.reader(&read, &signal).await.unwrap();
+        let session = session::new(reader, replay, &read, entry.id(), Duration::ZERO);
+        (Talk::new(&transports.context, session, signal, entry), transports, running)
+    }
+
+    #[tokio::test]
+    async fn the_end_has_its_code_also_where_only_payloads_are_sent() {
+        for query in ["transport=stream", "transport=stream&format=data"] {
+            let (mut talk, transports, _running) = talk(query).await;
+            let mut out = Outbox::default();
+            talk.speak(&mut out).unwrap();
+            transports.drain();
+            let (code, _) = talk.speak(&mut out).and_then(|()| talk.speak(&mut out)).unwrap_err();
+            assert_eq!(Some(code), CloseCode::new(1001), "{query}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wake_during_a_cold_read_is_heard_after_it() {
+        let (mut talk, transports, _running) = talk("transport=stream").await;
+        let mut out = Outbox::default();
+        talk.speak(&mut out).unwrap();
+        let Seat::Here(session) = std::mem::replace(&mut talk.session, Seat::Gone) else { panic!("not here") };
+        let (finish, finished) = oneshot::channel::<()>();
+        talk.session = Seat::Away(tokio::spawn(async move {
+            finished.await.unwrap();
+            (session, Turn::Idle)
+        }));
+        transports.drain();
+        std::future::poll_fn(|context| Poll::Ready(pin!(talk.ready()).poll(context).is_ready())).await;
+        finish.send(()).unwrap();
+        talk.ready().await;
+        talk.speak(&mut out).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), talk.ready()).await.expect("the wake was lost");
+        talk.speak(&mut out).unwrap();
+        assert!(talk.speak(&mut out).is_err(), "the connection goes on");
+    }
 }
