@@ -72,6 +72,10 @@ impl Queue {
         if (load.events > room.events || load.bytes > room.bytes) && state.in_flight.events > 0 {
             return Err(self.full());
         }
+        // An empty publish, such as a probe of readiness, weighs nothing, but a log that hangs must not gather them either.
+        if state.jobs.len() >= self.max.events {
+            return Err(self.full());
+        }
         state.in_flight.events += load.events.min(room.events);
         state.in_flight.bytes += load.bytes.min(room.bytes);
         let load = Load { events: load.events.min(room.events), bytes: load.bytes.min(room.bytes) };
@@ -170,5 +174,17 @@ impl Action {
             }
             Self::Reset(_) => Load { events: 1, bytes: 0 },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_publishes_are_bounded_too() {
+        let queue = Queue::new(2, 1_000);
+        let push = || queue.push(Action::Publish(Vec::new()), Box::new(|_| ())).map_err(|problem| problem.code);
+        assert_eq!([push(), push(), push()], [Ok(()), Ok(()), Err(ErrorCode::Overloaded)]);
     }
 }

@@ -177,7 +177,10 @@ impl Sequencer {
     fn lose(&mut self, trims: Vec<Trim>) {
         for Trim { channel, lost } in trims {
             if let Some(channel) = self.shared.registry.find(&channel) {
+                let name = channel.name.clone();
                 self.recent.lose(channel, lost);
+                // It may have lost all that kept it in memory.
+                self.shared.registry.forget_idle(&name);
             }
         }
     }
@@ -191,5 +194,56 @@ fn duplicate(channel: ChannelName, receipt: Receipt, shared: &Shared) -> Publish
         offset: stored.then_some(receipt.offset),
         subscribers: receipt.subscribers,
         duplicate: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use bongsu_core::limits::Limits;
+    use bongsu_core::log::Draft;
+    use bongsu_core::policy::Rules;
+    use bongsu_core::{Clock, Payload, PayloadKind};
+    use bongsu_log::{LogConfig, MemoryLog};
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::Hub;
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> Millis {
+            Millis(1)
+        }
+    }
+
+    #[test]
+    fn a_channel_that_has_lost_everything_leaves_the_memory() {
+        let rules = Arc::new(Rules::default());
+        let log = Arc::new(MemoryLog::new(rules.clone(), LogConfig::default()));
+        let (hub, running) = Hub::start(log, rules, &Limits::default(), Arc::new(Fixed)).unwrap();
+        let name = ChannelName::new("x").unwrap();
+        let draft = Draft {
+            channel: name.clone(),
+            kind: None,
+            key: None,
+            user: None,
+            ttl: None,
+            store: true,
+            payload: Payload { kind: PayloadKind::Text, content_type: None, bytes: Bytes::from_static(b"x") },
+            idempotency: None,
+            subscribers: 0,
+        };
+        let (done, answers) = mpsc::channel();
+        let dropped = done.clone();
+        hub.publish(vec![draft], move |answer| done.send(answer).unwrap()).unwrap();
+        answers.recv().unwrap().unwrap();
+        assert!(hub.shared.registry.find(&name).is_some());
+        hub.drop_history(name.clone(), move |answer| dropped.send(answer).unwrap()).unwrap();
+        answers.recv().unwrap().unwrap();
+        assert!(hub.shared.registry.find(&name).is_none());
+        running.close().unwrap();
     }
 }
