@@ -11,15 +11,18 @@
 mod channels;
 pub(crate) mod commit;
 mod reply;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 use slab::Slab;
 
 use self::channels::Channels;
@@ -29,6 +32,7 @@ use crate::parse::http;
 const LISTENER: Token = Token(usize::MAX);
 const READ_BYTES: usize = 64 << 10;
 const EVENTS: usize = 1_024;
+const BACKLOG: i32 = 4_096;
 
 /// What the floor does with a publish.
 pub(crate) enum Job {
@@ -67,7 +71,7 @@ struct Floor {
 
 /// Serves on a free port of 127.0.0.1, written to `port_file`, until the process is killed.
 pub(crate) fn serve(job: Job, port_file: &Path) -> Fallible<()> {
-    let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let mut listener = listen()?;
     let poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let address = listener.local_addr()?;
@@ -86,6 +90,16 @@ pub(crate) fn serve(job: Job, port_file: &Path) -> Fallible<()> {
     loop {
         floor.round(&mut events)?;
     }
+}
+
+/// A listener with room for a storm of connections: the standard library's 128 places overflow, and a connection that
+/// is dropped there comes a second later.
+fn listen() -> io::Result<TcpListener> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 /// Whoever waits for the file must not see half of it.
@@ -131,7 +145,7 @@ impl Floor {
         if event.is_writable() && !peer.unsent.is_empty() && peer.flush().is_err() {
             return self.drop_peer(key);
         }
-        if event.is_readable() && self.read(key).is_err() {
+        if event.is_readable() && self.read(key, event.is_read_closed()).is_err() {
             self.drop_peer(key);
         }
     }
@@ -144,15 +158,16 @@ impl Floor {
         }
     }
 
-    /// Reads until the socket has no more, and answers each whole request.
-    fn read(&mut self, key: usize) -> io::Result<()> {
+    /// Reads until the socket has no more, and answers each whole request. A short read means that there is no more,
+    /// but for the end of the connection, of which there is no other sign when it came with the last bytes.
+    fn read(&mut self, key: usize, at_end: bool) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let result = loop {
             match self.peers[key].stream.read(&mut buffer) {
                 Ok(0) => break Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => {
                     let result = self.requests(key, &buffer[..count]);
-                    if result.is_err() || count < buffer.len() {
+                    if result.is_err() || count < buffer.len() && !at_end {
                         break result;
                     }
                 }

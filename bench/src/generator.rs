@@ -341,7 +341,7 @@ impl Generator {
                 if let Some((status, content)) = publisher.take(&self.buffer[..count])? {
                     self.desk.acknowledged(number, status, &content)?;
                 }
-                if count < self.buffer.len() {
+                if count < self.buffer.len() && !event.is_read_closed() {
                     break;
                 }
             }
@@ -361,11 +361,12 @@ impl Generator {
         } else if event.is_writable() {
             link.flush()?;
         }
-        if event.is_readable() { self.read(who) } else { Ok(()) }
+        if event.is_readable() { self.read(who, event.is_read_closed()) } else { Ok(()) }
     }
 
-    /// Reads until the socket has no more. A short read means that, and a new edge tells of what comes later.
-    fn read(&mut self, who: usize) -> Fallible<()> {
+    /// Reads until the socket has no more. A short read means that, and a new edge tells of what comes later; only the
+    /// end of the connection, when it came with the last bytes, has no edge of its own.
+    fn read(&mut self, who: usize, at_end: bool) -> Fallible<()> {
         loop {
             let subscriber = &mut self.subscribers[who];
             let Some(link) = &mut subscriber.link else { return Ok(()) };
@@ -396,7 +397,7 @@ impl Generator {
             let is_new = !was_ready && subscriber.ready;
             self.ready += usize::from(is_new);
             self.follow(who, then, is_new)?;
-            if count < self.buffer.len() {
+            if count < self.buffer.len() && !at_end {
                 return Ok(());
             }
         }
@@ -412,7 +413,7 @@ impl Generator {
                     // Spread over the interval, as clients that came at different times are.
                     let count = u32::try_from(self.subscribers.len()).expect("at most the open files");
                     let place = u32::try_from(who).expect("at most the open files");
-                    self.due.push(Reverse((Instant::now() + interval + interval * place / count, who)));
+                    self.due.push(Reverse((Instant::now() + interval * place / count, who)));
                 }
                 Ok(())
             }

@@ -17,7 +17,7 @@ impl Latency {
 
     /// Counts one, in nanoseconds; what is outside the range counts at its edge.
     pub(crate) fn record(&mut self, ns: u64) {
-        self.0.saturating_record(ns.clamp(LOWEST_NS, HIGHEST_NS));
+        self.0.saturating_record(ns);
     }
 
     /// Forgets all.

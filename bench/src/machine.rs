@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::Fallible;
-use crate::process::kib_line;
+use crate::process::{kib_line, seconds_of_ticks};
 
 /// Facts about the machine and the code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,23 @@ pub(crate) struct Machine {
     pub(crate) commit: String,
     /// When, in Unix seconds.
     pub(crate) time: u64,
+}
+
+/// CPU time that a core has spent on anything at all, in seconds: processes, the kernel, other guests.
+pub(crate) fn busy_seconds(core: usize) -> Fallible<f64> {
+    let text = std::fs::read_to_string("/proc/stat")?;
+    busy_ticks(&text, core)
+        .map(seconds_of_ticks)
+        .ok_or_else(|| format!("the kernel does not tell of core {core}").into())
+}
+
+/// What is not idle and not waiting for the disk, of the line of a core (proc_stat(5)).
+fn busy_ticks(stat: &str, core: usize) -> Option<u64> {
+    let name = format!("cpu{core}");
+    let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
+    let ticks: Vec<u64> = line.split(' ').skip(1).map_while(|word| word.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; guests count as user already.
+    (ticks.len() >= 8).then(|| ticks[..3].iter().chain(&ticks[5..8]).sum())
 }
 
 /// Kernel memory of sockets, in bytes.
@@ -101,6 +118,14 @@ mod tests {
         for (path, kind) in [("/home/a", "ext4"), ("/tmp/x", "tmpfs"), ("/tmpx", "ext4")] {
             assert_eq!(file_system(mounts, Path::new(path)), Some(kind), "{path}");
         }
+    }
+
+    #[test]
+    fn busy_ticks_of_a_core() {
+        let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 4 800 900 8 16 32 0 0\ncpu1 1 1 1 1\n";
+        assert_eq!(busy_ticks(text, 0), Some(63));
+        assert_eq!(busy_ticks(text, 1), None);
+        assert_eq!(busy_ticks(text, 2), None);
     }
 
     #[test]

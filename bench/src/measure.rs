@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::Fallible;
 use crate::generator::Generator;
 use crate::ledger::Tally;
-use crate::machine::Machine;
+use crate::machine::{Machine, busy_seconds};
 use crate::options::{Common, What};
 use crate::process::{Server, cpu_seconds_of, pin, raise_open_files};
 use crate::report::{Figures, Report, table};
@@ -37,16 +37,23 @@ struct Bench {
 /// A span of time and the CPU seconds used in it.
 struct Meter {
     begin: Instant,
+    before: Cpu,
+    cores: [usize; 2],
+}
+
+/// CPU seconds of the server, of the generator, and of anything on their cores.
+#[derive(Clone, Copy)]
+struct Cpu {
     server: f64,
     own: f64,
+    all: f64,
 }
 
 /// What a [`Meter`] shows.
 #[derive(Clone, Copy)]
 struct Used {
     seconds: f64,
-    server: f64,
-    own: f64,
+    cpu: Cpu,
 }
 
 /// Measures, prints the table, writes the file. False when something was lost, or could not be measured.
@@ -56,15 +63,16 @@ pub(crate) fn run(what: &What, common: &Common) -> Fallible<bool> {
     pin(common.client_core)?;
     let machine = Machine::read(&common.dir)?;
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let setting = Setting { bongsu, dir: common.dir.clone(), server_core: common.server_core };
+    let cores = [common.server_core, common.client_core];
+    let setting = Setting { bongsu, dir: common.dir.clone(), cores };
     let report = Report::new(command, machine);
     let mut bench = Bench { setting, seconds: common.seconds, open_files, run: 0, report };
     for run in 1..=common.runs {
         bench.run = run;
         match what {
             What::Publish { publishers, lines } => bench.publish(publishers, *lines),
-            What::Fanout { ways, shapes, loads } => bench.fanout(ways, shapes, loads)?,
-            What::Idle { ways, connections } => bench.idle(ways, *connections)?,
+            What::Fanout { ways, shapes, loads, engine } => bench.fanout(*engine, ways, shapes, loads)?,
+            What::Idle { ways, connections, engine } => bench.idle(*engine, ways, *connections)?,
             What::Resume { ways, subscribers, events, kill } => bench.resume(ways, *subscribers, *events, *kill)?,
         }
     }
@@ -98,32 +106,46 @@ impl Bench {
 }
 
 impl Meter {
-    fn start(server: &Server) -> Fallible<Self> {
-        Ok(Self { begin: Instant::now(), server: server.cpu_seconds()?, own: cpu_seconds_of("self")? })
+    fn start(server: &Server, cores: [usize; 2]) -> Fallible<Self> {
+        Ok(Self { begin: Instant::now(), before: Cpu::read(server, cores)?, cores })
     }
 
     fn read(&self, server: &Server) -> Fallible<Used> {
-        Ok(Used {
-            seconds: self.begin.elapsed().as_secs_f64(),
-            server: server.cpu_seconds()? - self.server,
-            own: cpu_seconds_of("self")? - self.own,
-        })
+        let (now, before) = (Cpu::read(server, self.cores)?, self.before);
+        let cpu = Cpu { server: now.server - before.server, own: now.own - before.own, all: now.all - before.all };
+        Ok(Used { seconds: self.begin.elapsed().as_secs_f64(), cpu })
+    }
+}
+
+impl Cpu {
+    fn read(server: &Server, cores: [usize; 2]) -> Fallible<Self> {
+        let mut all = busy_seconds(cores[0])?;
+        if cores[1] != cores[0] {
+            all += busy_seconds(cores[1])?;
+        }
+        Ok(Self { server: server.cpu_seconds()?, own: cpu_seconds_of("self")?, all })
     }
 }
 
 impl Used {
-    /// How busy both sides were. A generator at 100 % means that the server was not the limit.
-    fn busy(self) -> [(&'static str, f64); 2] {
-        let percent = |seconds: f64| seconds / self.seconds * 100.0;
-        [("server_busy_percent", percent(self.server)), ("generator_busy_percent", percent(self.own))]
+    /// How busy both sides were, and others on their cores. A generator at 100 % means that the server was not the
+    /// limit; others that were busy mean that the figures are not worth much.
+    fn busy(self) -> [(&'static str, f64); 3] {
+        let Cpu { server, own, all } = self.cpu;
+        let percent = |seconds: f64| seconds.max(0.0) / self.seconds * 100.0;
+        [
+            ("server_busy_percent", percent(server)),
+            ("generator_busy_percent", percent(own)),
+            ("others_busy_percent", percent(all - server - own)),
+        ]
     }
 
     /// A rate per second and per CPU-second of the server. With less than two ticks of CPU there is no rate.
     fn rates(self, count: u64, per_second: &'static str, per_cpu: &'static str) -> Vec<(&'static str, f64)> {
         let count = float(count);
         let mut rates = vec![(per_second, count / self.seconds)];
-        if self.server >= 0.02 {
-            rates.push((per_cpu, count / self.server));
+        if self.cpu.server >= 0.02 {
+            rates.push((per_cpu, count / self.cpu.server));
         }
         rates
     }

@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::Fallible;
 use crate::generator::Way;
+use crate::target::Target;
 
 /// What is asked for.
 pub(crate) enum Task {
@@ -38,6 +39,8 @@ pub(crate) enum What {
         shapes: Vec<Shape>,
         /// Publishes in flight.
         loads: Vec<usize>,
+        /// The server's engine.
+        engine: Target,
     },
     /// Memory per idle connection.
     Idle {
@@ -45,6 +48,8 @@ pub(crate) enum What {
         ways: Vec<Way>,
         /// Connections of each way.
         connections: usize,
+        /// The server's engine.
+        engine: Target,
     },
     /// Coming back after a restart.
     Resume {
@@ -140,6 +145,11 @@ fn ways() -> Arg {
     list("ways", "sse,stream,websocket,longpoll,poll", "The ways of reading").value_parser(Way::parse)
 }
 
+fn engine() -> Arg {
+    let help = "What the server keeps events in: memory, or its log with durability os or fsync";
+    Arg::new("engine").long("engine").default_value("memory").value_parser(Target::parse).help(help)
+}
+
 fn command() -> Command {
     let measure = [
         Command::new("publish")
@@ -149,13 +159,14 @@ fn command() -> Command {
         Command::new("fanout")
             .about("Deliveries per second and per CPU-second of the server, latency, losses")
             .arg(ways())
+            .arg(engine())
             .arg(list("shapes", "1x1000,1000x10,10000x1", "Channels x subscribers of each").value_parser(Shape::parse))
             .arg(numbers("loads", "1,64", "Publishes in flight, each until all its subscribers have it")),
-        Command::new("idle").about("Memory per idle connection, of the server and of the kernel").arg(ways()).arg(one(
-            "connections",
-            "10000",
-            "Connections of each way",
-        )),
+        Command::new("idle")
+            .about("Memory per idle connection, of the server and of the kernel")
+            .arg(ways())
+            .arg(engine())
+            .arg(one("connections", "10000", "Connections of each way")),
         Command::new("resume")
             .about("Time until all have everything after a restart of the server")
             .arg(ways())
@@ -241,10 +252,17 @@ pub(crate) fn read() -> Fallible<Task> {
 fn what(name: &str, matches: &ArgMatches) -> What {
     match name {
         "publish" => What::Publish { publishers: many(matches, "publishers"), lines: take(matches, "lines") },
-        "fanout" => {
-            What::Fanout { ways: many(matches, "ways"), shapes: many(matches, "shapes"), loads: many(matches, "loads") }
-        }
-        "idle" => What::Idle { ways: many(matches, "ways"), connections: take(matches, "connections") },
+        "fanout" => What::Fanout {
+            ways: many(matches, "ways"),
+            shapes: many(matches, "shapes"),
+            loads: many(matches, "loads"),
+            engine: take(matches, "engine"),
+        },
+        "idle" => What::Idle {
+            ways: many(matches, "ways"),
+            connections: take(matches, "connections"),
+            engine: take(matches, "engine"),
+        },
         _ => What::Resume {
             ways: many(matches, "ways"),
             subscribers: take(matches, "subscribers"),

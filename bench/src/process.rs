@@ -150,8 +150,9 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// Clock ticks as seconds.
 #[expect(clippy::cast_precision_loss, reason = "ticks of a bench run are far below 2^53")]
-fn seconds_of_ticks(ticks: u64) -> f64 {
+pub(crate) fn seconds_of_ticks(ticks: u64) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 

@@ -236,7 +236,12 @@ pub(crate) mod tests {
         let report = report(&[3.0, 1.0], &[1.0, 7.0]);
         report.save(&path).expect("a disk that works");
         assert_eq!(Report::load(&path).expect("a result"), report);
-        std::fs::write(&path, "{}").expect("a disk that works");
-        assert!(Report::load(&path).is_err());
+        for (form, part) in [("another form", "is of form 99"), ("no result", "cannot be read")] {
+            let text = serde_json::to_string(&Report { format: 99, ..super::tests::report(&[1.0], &[1.0]) });
+            let text = if form == "no result" { "{}".to_owned() } else { text.expect("a result") };
+            std::fs::write(&path, text).expect("a disk that works");
+            let error = Report::load(&path).expect_err(form).to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

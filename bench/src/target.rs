@@ -39,8 +39,8 @@ pub(crate) struct Setting {
     pub(crate) bongsu: PathBuf,
     /// The directory under which servers get theirs.
     pub(crate) dir: PathBuf,
-    /// The core of servers.
-    pub(crate) server_core: usize,
+    /// The core of servers and the core of the generator.
+    pub(crate) cores: [usize; 2],
 }
 
 /// A server that runs, with its directory.
@@ -63,6 +63,16 @@ impl Target {
             Self::Memory => "bongsu memory",
             Self::Os => "bongsu os",
             Self::Fsync => "bongsu fsync",
+        }
+    }
+
+    /// The server with the engine and durability of a name on the command line.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "memory" => Ok(Self::Memory),
+            "os" => Ok(Self::Os),
+            "fsync" => Ok(Self::Fsync),
+            _ => Err("memory, or the durability of the embedded log: os or fsync".to_owned()),
         }
     }
 
@@ -105,7 +115,7 @@ impl Target {
     }
 
     fn floor_command(self, setting: &Setting, dir: &Path, port_file: &Path) -> Fallible<Command> {
-        let mut command = on_core(setting.server_core, &std::env::current_exe()?)?;
+        let mut command = on_core(setting.cores[0], &std::env::current_exe()?)?;
         command.arg("floor").arg("--port-file").arg(port_file);
         match self {
             Self::FloorSse => command.arg("sse").args(["--keep", &FLOOR_KEEPS.to_string()]),
@@ -116,7 +126,7 @@ impl Target {
     }
 
     fn bongsu_command(self, setting: &Setting, dir: &Path, port_file: &Path) -> Fallible<Command> {
-        let mut command = on_core(setting.server_core, &setting.bongsu)?;
+        let mut command = on_core(setting.cores[0], &setting.bongsu)?;
         let config = dir.join("bongsu.toml");
         std::fs::write(&config, self.config())?;
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn"]);
@@ -147,15 +157,16 @@ pub(crate) fn bongsu_program() -> Fallible<PathBuf> {
             Err(format!("BONGSU_BIN: there is no {}", path.display()).into())
         };
     }
+    let own = std::env::current_exe()?;
+    let target = own.parent().and_then(Path::parent).ok_or("the bench lies in a target directory of cargo")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--package", "bongsu-cli"])
+        .args(["build", "--release", "--package", "bongsu-cli", "--target-dir"])
+        .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()?;
     if !status.success() {
         return Err("the server cannot be built: see above, or name a program in BONGSU_BIN".into());
     }
-    let profile = std::env::current_exe()?;
-    let target = profile.parent().and_then(Path::parent).ok_or("the bench is run by cargo")?;
     Ok(target.join("release").join("bongsu"))
 }

@@ -15,7 +15,7 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Bench {
     /// One run of all ways, shapes and loads, with the floor of each shape and load first.
-    pub(super) fn fanout(&mut self, ways: &[Way], shapes: &[Shape], loads: &[usize]) -> Fallible<()> {
+    pub(super) fn fanout(&mut self, engine: Target, ways: &[Way], shapes: &[Shape], loads: &[usize]) -> Fallible<()> {
         for shape in shapes {
             check_connections(shape.subscribers() + loads.iter().max().unwrap_or(&0), self.open_files)?;
         }
@@ -25,7 +25,7 @@ impl Bench {
                 let floors = [name(&key(Way::Sse), Target::FloorSse.name())];
                 self.delivery(Target::FloorSse, &key(Way::Sse), &[], Way::Sse, *shape, *load);
                 for way in ways {
-                    self.delivery(Target::Memory, &key(*way), &floors, *way, *shape, *load);
+                    self.delivery(engine, &key(*way), &floors, *way, *shape, *load);
                 }
             }
         }
@@ -45,19 +45,21 @@ impl Bench {
                 comes_back: false,
                 numbered: true,
             };
-            deliver(&running, plan, bench.seconds)
+            // Interval polls need some intervals before their latency says something.
+            let least = if way == Way::Poll { 5 * INTERVAL } else { Duration::ZERO };
+            deliver(&running, bench.setting.cores, plan, bench.seconds.max(least))
         });
     }
 }
 
-fn deliver(running: &Running, plan: Plan, time: Duration) -> Fallible<Figures> {
+fn deliver(running: &Running, cores: [usize; 2], plan: Plan, time: Duration) -> Fallible<Figures> {
     let mut generator = Generator::new(plan)?;
     generator.join(JOIN)?;
     generator.connect_publishers(JOIN)?;
     generator.publish_for(time / 3)?;
     generator.desk.begin_measuring();
     let before = generator.desk.ledger.tally().delivered;
-    let meter = Meter::start(&running.server)?;
+    let meter = Meter::start(&running.server, cores)?;
     generator.publish_for(time)?;
     let used = meter.read(&running.server)?;
     let desk = &generator.desk;

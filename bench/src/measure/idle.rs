@@ -17,13 +17,13 @@ const REST: Duration = Duration::from_secs(1);
 
 impl Bench {
     /// One run of all ways.
-    pub(super) fn idle(&mut self, ways: &[Way], connections: usize) -> Fallible<()> {
+    pub(super) fn idle(&mut self, engine: Target, ways: &[Way], connections: usize) -> Fallible<()> {
         check_connections(connections + WARM + 1, self.open_files)?;
         let key = |way: Way| format!("idle {connections} {}", way.name());
         let floors = [name(&key(Way::Sse), Target::FloorSse.name())];
         self.resting(Target::FloorSse, &key(Way::Sse), &[], Way::Sse, connections);
         for way in ways {
-            self.resting(Target::Memory, &key(*way), &floors, *way, connections);
+            self.resting(engine, &key(*way), &floors, *way, connections);
         }
         Ok(())
     }
@@ -31,12 +31,12 @@ impl Bench {
     fn resting(&mut self, target: Target, key: &str, floors: &[String], way: Way, connections: usize) {
         self.take(key, target.name(), floors, |bench| {
             let running = target.start(&bench.setting)?;
-            rest(&running, way, connections)
+            rest(&running, bench.setting.cores, way, connections)
         });
     }
 }
 
-fn rest(running: &Running, way: Way, connections: usize) -> Fallible<Figures> {
+fn rest(running: &Running, cores: [usize; 2], way: Way, connections: usize) -> Fallible<Figures> {
     let plan = Plan {
         target: running.address,
         way,
@@ -58,7 +58,7 @@ fn rest(running: &Running, way: Way, connections: usize) -> Fallible<Figures> {
     // Subscribers that join now begin after the events of warming up.
     generator.run(REST, |_| false)?;
     let (before, kernel_before) = (running.server.memory()?, kernel_memory()?);
-    let meter = Meter::start(&running.server)?;
+    let meter = Meter::start(&running.server, cores)?;
     generator.join(JOIN)?;
     let used = meter.read(&running.server)?;
     generator.run(REST, |_| false)?;

@@ -72,7 +72,7 @@ fn requests(target: Target, setting: &Setting, publishers: usize, time: Duration
     generator.connect_publishers(JOIN)?;
     generator.publish_for(time / 3)?;
     generator.desk.begin_measuring();
-    let meter = Meter::start(&running.server)?;
+    let meter = Meter::start(&running.server, setting.cores)?;
     generator.publish_for(time)?;
     let used = meter.read(&running.server)?;
     let mut parts = used.rates(generator.desk.published, "publishes_per_s", "publishes_per_cpu_s");
@@ -87,7 +87,7 @@ fn stream(target: Target, setting: &Setting, lines: usize, time: Duration) -> Fa
     let mut stream = LineStream::open(running.address, lines)?;
     stream.publish_for(time / 3)?;
     stream.begin_measuring();
-    let meter = Meter::start(&running.server)?;
+    let meter = Meter::start(&running.server, setting.cores)?;
     stream.publish_for(time)?;
     let used = meter.read(&running.server)?;
     let mut parts = used.rates(stream.answered, "publishes_per_s", "publishes_per_cpu_s");
@@ -107,7 +107,7 @@ fn acknowledged(latency: &Latency) -> [(&'static str, f64); 3] {
 /// Runs the bare group commit on the servers' core and disk.
 fn commit(setting: &Setting, batch: usize, time: Duration) -> Fallible<Figures> {
     let dir = tempfile::TempDir::with_prefix_in("bongsu-bench-", &setting.dir)?;
-    let mut command = on_core(setting.server_core, &std::env::current_exe()?)?;
+    let mut command = on_core(setting.cores[0], &std::env::current_exe()?)?;
     command.args(["floor", "commit", "--file"]).arg(dir.path().join("log"));
     command.args(["--batch", &batch.to_string(), "--record-bytes", &RECORD_BYTES.to_string()]);
     command.args(["--millis", &time.as_millis().to_string()]);

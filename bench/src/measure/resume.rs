@@ -75,7 +75,7 @@ fn come_back(
     generator.disconnect(running.address);
     generator.connect_publishers(JOIN)?;
     generator.publish_to_nobody(events, JOIN)?;
-    let meter = Meter::start(&running.server)?;
+    let meter = Meter::start(&running.server, setting.cores)?;
     let begin = Instant::now();
     generator.join(JOIN)?;
     generator.run(JOIN, Generator::all_have_all)?;
@@ -83,7 +83,7 @@ fn come_back(
     let used = meter.read(&running.server)?;
     let tally = settle(&mut generator)?;
     let mut parts = vec![("stop_ms", millis(stop)), ("start_ms", millis(start)), ("resume_ms", millis(resumed))];
-    parts.push(("resume_cpu_ms", used.server * 1_000.0));
+    parts.push(("resume_cpu_ms", used.cpu.server * 1_000.0));
     parts.extend(used.busy());
     parts.extend(faults(tally));
     Ok(figures(parts))
