@@ -20,16 +20,10 @@ const AHEAD_BYTES: u64 = 256 << 10;
 /// How many channels are remembered: about 6 MiB.
 const CHANNELS_MAX: usize = 4_096;
 
-/// Marks read ahead. Used by the sequencer only.
+/// Marks read ahead: of each channel the oldest events that it had when they were read, without a hole. Used by the
+/// sequencer only.
 #[derive(Debug, Default)]
-pub(super) struct MarksAhead(Mutex<HashMap<ChannelId, Ahead>>);
-
-/// The oldest events of one channel after a position, without a hole.
-#[derive(Debug)]
-struct Ahead {
-    after: Seq,
-    marks: Vec<Mark>,
-}
+pub(super) struct MarksAhead(Mutex<HashMap<ChannelId, Vec<Mark>>>);
 
 /// The marks of one store.
 pub(super) struct StoredMarks<'a> {
@@ -40,17 +34,17 @@ pub(super) struct StoredMarks<'a> {
 impl Marks for StoredMarks<'_> {
     fn oldest(&self, channel: ChannelId, after: Seq) -> Result<Vec<Mark>, LogError> {
         let mut ahead = self.ahead.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = ahead.get(&channel).filter(|known| known.after <= after) {
-            let start = known.marks.partition_point(|mark| mark.seq <= after);
-            if start < known.marks.len() {
-                return Ok(known.marks[start..].to_vec());
-            }
+        // The ledger only goes forward, so what was read ahead begins at or before where it is.
+        let known = ahead.get(&channel).map(Vec::as_slice).unwrap_or_default();
+        let start = known.partition_point(|mark| mark.seq <= after);
+        if start < known.len() {
+            return Ok(known[start..].to_vec());
         }
         let marks = self.read(channel, after)?;
         if ahead.len() >= CHANNELS_MAX {
             ahead.clear();
         }
-        ahead.insert(channel, Ahead { after, marks: marks.clone() });
+        ahead.insert(channel, marks.clone());
         Ok(marks)
     }
 }

@@ -103,9 +103,7 @@ impl EmbeddedLog {
             let key = key.map_err(|why| unreadable(name, &why))?;
             oldest = Some(parse_event_key(&key).map_err(|_| damaged(name, &key))?.1);
         }
-        let found = oldest.map_or(upto, |seq| Seq(seq.0 - 1));
-        // What was trimmed meanwhile is not among the newest any more.
-        Ok(found.max(floor(&self.state(id)).min(upto)))
+        Ok(oldest.map_or(upto, |seq| Seq(seq.0 - 1)))
     }
 
     pub(super) fn count_between(&self, name: &ChannelName, after: Seq, upto: Seq) -> Result<u64, LogError> {
