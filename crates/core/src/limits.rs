@@ -52,7 +52,8 @@ pub struct Limits {
     pub publish_bytes_in_flight_max: usize,
     /// The memory for recent events that readers are served from without touching the log, in bytes.
     pub ring_bytes_max: usize,
-    /// The most commands a connection may have unanswered.
+    /// The most commands a connection may have unanswered; looked at between reads of a few KiB, so a burst of tiny commands
+    /// may go above it.
     pub commands_in_flight_max: usize,
     /// How long a request head may take to arrive, and how long a connection may be idle between two requests: long
     /// enough for those who poll or publish twice a minute to keep theirs.

@@ -97,7 +97,7 @@ impl Hub {
     }
 
     /// Hands over `drafts`, which are taken all or none, and returns at once. `done` is called by the sequencer when they
-    /// are as durable as their channels' rules say, with one answer per draft in order; it must not block.
+    /// are as durable as their channels' rules say, with one answer per draft in order; it must neither block nor panic.
     ///
     /// # Errors
     /// The hub has as many publishes in flight as it may hold, is closing, or the log refuses writes. `done` is not called.

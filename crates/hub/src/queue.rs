@@ -159,14 +159,6 @@ impl State {
 }
 
 impl Action {
-    /// The channels of its entries, in order.
-    pub(crate) fn channels(&self) -> Vec<ChannelName> {
-        match self {
-            Self::Publish(drafts) => drafts.iter().map(|draft| draft.channel.clone()).collect(),
-            Self::Reset(channel) => vec![channel.clone()],
-        }
-    }
-
     fn load(&self) -> Load {
         match self {
             Self::Publish(drafts) => {

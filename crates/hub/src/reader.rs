@@ -128,12 +128,12 @@ impl Reader {
         self.subscription.cursor()
     }
 
-    /// How many events lie between the reader and the head. Reads from the disk.
+    /// How many events lie between the reader and the head that its replay runs to. Reads from the disk.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn behind(&self) -> Result<u64, Problem> {
-        let head = self.shared.head();
+        let Some(head) = self.subscription.replay_until() else { return Ok(0) };
         let mut events = 0;
         for (seat, after) in self.subscription.positions() {
             if after < head {

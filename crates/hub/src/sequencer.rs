@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bongsu_core::cursor::Cursor;
-use bongsu_core::log::{AppendOutcome, Appended, Entry, Group, Lost, LostReason, Receipt, Trim};
+use bongsu_core::log::{AppendOutcome, Appended, Draft, Entry, Group, Lost, LostReason, Receipt, Trim};
 use bongsu_core::{ChannelName, Millis, Problem};
 
 use crate::queue::{Action, Job};
@@ -54,10 +54,16 @@ impl Drop for TellIfDead {
     }
 }
 
+/// Where an entry goes, and how many read there.
+struct Addressed {
+    channel: ChannelName,
+    subscribers: u32,
+}
+
 struct Sequencer {
     shared: Arc<Shared>,
     recent: Recent,
-    /// The time of the newest event: event times never go back, whatever the clock does.
+    /// The time of the newest event: event times of one run never go back, whatever the clock does.
     now: Millis,
 }
 
@@ -78,16 +84,17 @@ impl Sequencer {
 
     fn append(&mut self, jobs: Vec<Job>) {
         let mut groups = Vec::with_capacity(jobs.len());
-        let mut names = Vec::with_capacity(jobs.len());
+        let mut addresses = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());
         for job in jobs {
-            names.push(job.action.channels());
-            groups.push(self.group(job.action));
+            let (group, addressed) = self.group(job.action);
+            groups.push(group);
+            addresses.push(addressed);
             waiting.push((job.done, job.load));
         }
         self.shared.figures.batches.add(1);
         let answers = match self.shared.log.append(groups, self.now) {
-            Ok(outcome) => self.publish(outcome, names),
+            Ok(outcome) => self.publish(outcome, addresses),
             Err(error) => vec![Err(problems::of_log(&error)); waiting.len()],
         };
         for ((done, load), answer) in waiting.into_iter().zip(answers) {
@@ -99,32 +106,35 @@ impl Sequencer {
         self.recent.evict(&self.shared);
     }
 
-    fn group(&self, action: Action) -> Group {
-        let entries = match action {
-            Action::Reset(channel) => vec![Entry::Reset(channel)],
-            Action::Publish(drafts) => drafts
-                .into_iter()
-                .map(|mut draft| {
-                    let channel = self.shared.registry.find(&draft.channel);
-                    draft.subscribers = channel.map_or(0, |channel| channel.subscribers().total());
-                    Entry::Publish(draft)
-                })
-                .collect(),
+    fn group(&self, action: Action) -> (Group, Vec<Addressed>) {
+        let (entries, addressed) = match action {
+            Action::Reset(channel) => {
+                (vec![Entry::Reset(channel.clone())], vec![Addressed { channel, subscribers: 0 }])
+            }
+            Action::Publish(drafts) => drafts.into_iter().map(|draft| self.address(draft)).unzip(),
         };
-        Group { entries }
+        (Group { entries }, addressed)
+    }
+
+    /// Counts the readers once: the log keeps the count for retries, so the first answer must be the same.
+    fn address(&self, mut draft: Draft) -> (Entry, Addressed) {
+        let channel = self.shared.registry.find(&draft.channel);
+        draft.subscribers = channel.map_or(0, |channel| channel.subscribers().total());
+        let addressed = Addressed { channel: draft.channel.clone(), subscribers: draft.subscribers };
+        (Entry::Publish(draft), addressed)
     }
 
     /// Makes visible what was appended, and gives the answers for the publishers.
     fn publish(
         &mut self,
         outcome: AppendOutcome,
-        names: Vec<Vec<ChannelName>>,
+        addresses: Vec<Vec<Addressed>>,
     ) -> Vec<Result<Vec<Published>, Problem>> {
-        let mut answers = Vec::with_capacity(names.len());
-        for (group, names) in outcome.groups.into_iter().zip(names) {
+        let mut answers = Vec::with_capacity(addresses.len());
+        for (group, addressed) in outcome.groups.into_iter().zip(addresses) {
             let answer = match group {
                 Ok(entries) => {
-                    Ok(names.into_iter().zip(entries).map(|(name, entry)| self.publish_entry(name, entry)).collect())
+                    Ok(addressed.into_iter().zip(entries).map(|(to, entry)| self.publish_entry(to, entry)).collect())
                 }
                 Err(refusal) => Err(problems::of_refusal(&refusal)),
             };
@@ -136,14 +146,14 @@ impl Sequencer {
         answers
     }
 
-    fn publish_entry(&mut self, name: ChannelName, entry: Appended) -> Published {
+    fn publish_entry(&mut self, to: Addressed, entry: Appended) -> Published {
+        let Addressed { channel: name, subscribers } = to;
         match entry {
             Appended::Event(event) => {
                 self.shared.figures.published.add(1);
                 let channel = self.shared.registry.push(&event, &*self.shared.log);
-                let subscribers = channel.subscribers().total();
                 let published = Published {
-                    channel: event.channel.clone(),
+                    channel: name,
                     id: event.stored.then_some(event.id),
                     offset: event.stored.then_some(event.offset),
                     subscribers,

@@ -99,6 +99,8 @@ impl Served {
         async move {
             let late = *draining.borrow();
             tokio::select! {
+                // A request that has arrived is answered, also at the moment of the drain.
+                biased;
                 begun = timeout(head_timeout, first_bytes(&stream)) => if !matches!(begun, Ok(Ok(()))) { return },
                 // Nothing was asked yet: there is nothing to finish.
                 _ = draining.changed(), if !late => return,
@@ -147,6 +149,8 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        // What one stream that is not read may hold of our memory, in bytes.
+        .max_send_buf_size(64 << 10)
         // WebSocket over HTTP/2 (RFC 8441).
         .enable_connect_protocol()
         .max_header_list_size(head_bytes.try_into().unwrap_or(u32::MAX))

@@ -56,8 +56,11 @@ where
     let router = parts.router(&config, clock, draining.clone());
     let (idle, answered) = oneshot::channel();
     let accepting = tokio::spawn(listen::serve(listener, router, config.limits(), draining, idle));
-    if let Some(path) = &config.port_file {
-        write_port_file(path, address)?;
+    if let Some(path) = &config.port_file
+        && let Err(error) = write_port_file(path, address)
+    {
+        parts.close()?;
+        return Err(error);
     }
     info!(%address, engine = ?config.engine, "taking requests");
     ready(address);
@@ -70,7 +73,14 @@ where
         () = stop() => warn!("stopping at once: asked a second time"),
     }
     accepting.abort();
-    parts.close()
+    // Closing the log waits for the disk; a disk that does not answer must not keep the process from ending when it is told
+    // to a second time.
+    tokio::select! {
+        closed = tokio::task::spawn_blocking(|| parts.close()) => {
+            closed.unwrap_or_else(|_| Err(RunError("closing the log was cut short".into())))
+        }
+        () = stop() => Err(RunError("stopped before the log was closed; what was acknowledged is safe".into())),
+    }
 }
 
 /// What is wired together.
@@ -162,7 +172,8 @@ fn open_embedded(config: &Config, rules: Arc<Rules>, now: Millis) -> Result<Embe
 /// In one step, so that whoever watches for the file never reads half an address.
 fn write_port_file(path: &Path, address: SocketAddr) -> Result<(), RunError> {
     let fail = |error: std::io::Error| RunError(format!("cannot write the port file {}: {error}", path.display()));
-    let draft = path.with_extension("tmp");
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".tmp");
     std::fs::write(&draft, format!("{address}\n")).map_err(fail)?;
     std::fs::rename(&draft, path).map_err(fail)
 }

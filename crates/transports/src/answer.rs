@@ -66,6 +66,8 @@ impl Gathered {
             for item in page.items {
                 self.push(&item);
             }
+            // A long way through what is filtered out is walked in steps.
+            tokio::task::yield_now().await;
         }
         Ok(reader)
     }
@@ -83,6 +85,11 @@ impl Gathered {
             }
             Item::Live { .. } => {}
         }
+    }
+
+    /// Whether everything up to the head is in.
+    pub(crate) fn is_level(&self) -> bool {
+        self.level
     }
 
     /// Keeps the newest `limit` elements only.

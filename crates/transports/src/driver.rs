@@ -89,6 +89,10 @@ impl StreamBody {
                     return Poll::Ready(None);
                 }
                 Turn::Cold => self.read_cold(),
+                Turn::Again => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Turn::Idle => {
                     if self.signal.poll(context).is_ready() {
                         continue;

@@ -7,7 +7,6 @@ use bongsu_core::Problem;
 use bongsu_wire::websocket::{CloseCode, Event, Limits, Opcode, encode};
 use http::{Request, Response};
 
-use crate::Context;
 use crate::body::Body;
 use crate::socket::{self, Outbox, Peer};
 use crate::websocket;
@@ -17,7 +16,7 @@ const UNWRITTEN_BYTES_MAX: usize = 64 << 10;
 /// Suites send messages up to 16 MiB, in as many fragments as they like.
 const LIMITS: Limits = Limits { message_bytes_max: 64 << 20, fragments_max: 1 << 20 };
 
-pub(crate) fn open<B>(_: &Context, request: &mut Request<B>) -> Result<Response<Body>, Problem> {
+pub(crate) fn open<B>(request: &mut Request<B>) -> Result<Response<Body>, Problem> {
     let accepted = match websocket::accept(request) {
         Ok(accepted) => accepted,
         Err(rejection) => return Ok(websocket::reject(rejection)),

@@ -113,7 +113,7 @@ impl Transports {
 
     /// A WebSocket that sends back every message, on the same code as the real ones; for conformance suites.
     pub async fn echo<B>(&self, mut request: Request<B>) -> Response<Body> {
-        echo::open(&self.context, &mut request).unwrap_or_else(|problem| response::problem(&problem))
+        echo::open(&mut request).unwrap_or_else(|problem| response::problem(&problem))
     }
 
     /// The connections that are open.

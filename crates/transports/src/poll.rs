@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bongsu_core::Problem;
 use bongsu_core::read::{From, ReadRequest};
+use bongsu_hub::Reader;
 use http::Response;
 
 use crate::Context;
@@ -16,20 +17,35 @@ use crate::signal::Signal;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What lies after the client's position; without a position, the newest events.
-pub(crate) async fn answer(context: &Context, mut read: ReadRequest) -> Result<Response<Body>, Problem> {
-    let newest = (read.from == From::Unsaid).then_some(read.limit);
-    if let Some(limit) = newest {
-        read.from = From::Last(limit);
-        // Each channel may bring so many; which of them are the newest is known only when all are there.
-        read.limit = limit * read.channels.len().max(1);
-    }
-    let (reader, _) = context.reader(&read, &Arc::new(Signal::default())).await?;
-    let mut gathered = Gathered::new(&read);
-    let reader = gathered.fill(reader).await?;
-    if let Some(limit) = newest {
-        gathered.keep_newest(limit);
-    }
+pub(crate) async fn answer(context: &Context, read: ReadRequest) -> Result<Response<Body>, Problem> {
+    let (gathered, reader) = match read.from {
+        From::Unsaid => newest(context, &read).await?,
+        _ => gather(context, &read).await?,
+    };
     // Spread over a tenth, so that clients that were started together drift apart.
     let spread = context.chance.below(INTERVAL.as_millis() as u64 / 10);
     Ok(gathered.respond(&read, reader.cursor(), INTERVAL + Duration::from_millis(spread)))
+}
+
+async fn gather(context: &Context, read: &ReadRequest) -> Result<(Gathered, Reader), Problem> {
+    let (reader, _) = context.reader(read, &Arc::new(Signal::default())).await?;
+    let mut gathered = Gathered::new(read);
+    let reader = gathered.fill(reader).await?;
+    Ok((gathered, reader))
+}
+
+/// The newest events over all channels. Which of them are the newest is known only when all are there, so each channel
+/// brings as many; if that is more than an answer holds, fewer are asked for until it fits.
+async fn newest(context: &Context, read: &ReadRequest) -> Result<(Gathered, Reader), Problem> {
+    let mut each = read.limit;
+    loop {
+        let limit = each * read.channels.len().max(1);
+        let attempt = ReadRequest { from: From::Last(each), limit, ..read.clone() };
+        let (mut gathered, reader) = gather(context, &attempt).await?;
+        if gathered.is_level() || each == 1 {
+            gathered.keep_newest(read.limit);
+            return Ok((gathered, reader));
+        }
+        each = (each / 4).max(1);
+    }
 }

@@ -19,8 +19,11 @@ use bongsu_hub::Reader;
 use bongsu_wire::framing;
 use bytes::Bytes;
 
-/// How much one turn may bring: enough to make the system call worth it, little enough to share the thread fairly.
-const TURN: Budget = Budget { events: 256, bytes: 256 << 10 };
+/// How much one turn may bring: enough to make the system call worth it, little enough to share the thread fairly. It is
+/// also what a client that stopped reading holds of our memory, beside the driver's own buffer.
+const TURN: Budget = Budget { events: 256, bytes: 32 << 10 };
+/// How many pages may turn out empty (all filtered out) before others get their turn.
+const EMPTY_PAGES_MAX: usize = 16;
 
 /// A streaming answer in progress.
 pub(crate) struct Session {
@@ -51,6 +54,8 @@ pub(crate) enum Turn {
     Send(Vec<Bytes>),
     /// There is nothing to write: wait for the reader's wake.
     Idle,
+    /// Nothing yet, but there may be more: let others go first, then take another turn.
+    Again,
     /// What comes next is on the disk: call [`Session::turn_cold`] where waiting is allowed.
     Cold,
     /// The answer is complete.
@@ -87,7 +92,7 @@ impl Session {
     }
 
     fn read(&mut self, mut out: Vec<Bytes>) -> Turn {
-        loop {
+        for _ in 0..EMPTY_PAGES_MAX {
             match self.reader.page(TURN) {
                 Ok(page) => {
                     out.extend(page.items.iter().filter_map(|item| self.item(item)));
@@ -103,12 +108,13 @@ impl Session {
                 Err(ReadError::Failed(_)) => unreachable!("only a cold read fails"),
             }
         }
+        Turn::Again
     }
 
     /// As [`Session::turn`], but may wait for the disk.
     pub(crate) fn turn_cold(&mut self) -> Turn {
         let mut out = Vec::new();
-        loop {
+        for _ in 0..EMPTY_PAGES_MAX {
             match self.reader.page_cold(TURN) {
                 Ok(page) => {
                     out.extend(page.items.iter().filter_map(|item| self.item(item)));
@@ -125,6 +131,7 @@ impl Session {
                 }
             }
         }
+        Turn::Again
     }
 
     /// What to write when nothing was written for one heartbeat; empty where the encoding has no word for it.

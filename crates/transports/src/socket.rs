@@ -17,6 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 const READ_BYTES: usize = 8 << 10;
 /// How many pieces go into one write.
 const PIECES_MAX: usize = 64;
+/// While more than this is unwritten, control frames wait in the session, which holds one of a kind: a later Pong takes
+/// the place of an earlier one (RFC 6455 §5.5.3). Else a client that sends Pings and never reads fills the memory.
+const CONTROLS_BEHIND_BYTES: usize = 4 << 10;
 
 /// The one who answers on a WebSocket.
 pub(crate) trait Peer: Send {
@@ -90,8 +93,11 @@ impl Framing {
         self.started + Duration::from_millis(self.session.wake_ms())
     }
 
+    /// Takes over the control frames there is room for; called again whenever something was written.
     fn transmit(&mut self) {
-        while let Some(frame) = self.session.transmit() {
+        while self.out.bytes < CONTROLS_BEHIND_BYTES
+            && let Some(frame) = self.session.transmit()
+        {
             self.out.push(frame.encode());
         }
     }
@@ -148,6 +154,7 @@ where
                 beat = Instant::now() + heartbeat;
             }
         }
+        framing.transmit();
         if framing.session.is_over() && framing.out.is_empty() {
             break;
         }
@@ -174,5 +181,71 @@ where
     let deadline = framing.wake();
     if writing.shutdown().await.is_ok() {
         while matches!(timeout_at(deadline, reading.read(&mut buffer)).await, Ok(Ok(1..))) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bongsu_wire::websocket::{Opcode, encode_masked};
+    use tokio::io::duplex;
+
+    use super::*;
+
+    /// Hears nothing and says nothing.
+    struct Mute;
+
+    impl Peer for Mute {
+        fn hear(&mut self, _: Event, _: &mut Outbox) -> Result<(), (CloseCode, String)> {
+            Ok(())
+        }
+
+        fn speak(&mut self, _: &mut Outbox) -> Result<(), (CloseCode, String)> {
+            Ok(())
+        }
+
+        fn beat(&mut self, _: &mut Outbox) -> Result<(), (CloseCode, String)> {
+            Ok(())
+        }
+
+        async fn ready(&mut self) {
+            std::future::pending::<()>().await;
+        }
+
+        fn has_room(&self, _: usize) -> bool {
+            true
+        }
+    }
+
+    fn frame(opcode: Opcode, payload: &[u8]) -> Bytes {
+        encode_masked(opcode, payload, [1, 2, 3, 4])
+    }
+
+    #[tokio::test]
+    async fn pings_of_a_client_that_does_not_read_take_no_memory() {
+        let mut framing = Framing {
+            session: Session::new(Role::Server, Limits::default(), Timing::default(), 0),
+            started: Instant::now(),
+            out: Outbox::default(),
+        };
+        for number in 0..10_000_u32 {
+            framing.receive(&frame(Opcode::Ping, &number.to_be_bytes()), &mut Mute);
+        }
+        assert!(framing.out.bytes < CONTROLS_BEHIND_BYTES + 127, "{} bytes wait", framing.out.bytes);
+        framing.out = Outbox::default();
+        framing.transmit();
+        assert_eq!(framing.out.pieces, [Bytes::from_static(b"\x8a\x04\0\0\x27\x0f")], "the newest Ping is answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_behind_many_pings_is_answered() {
+        let (mut client, server) = duplex(1 << 20);
+        for _ in 0..10_000 {
+            client.write_all(&frame(Opcode::Ping, b"")).await.expect("it fits");
+        }
+        client.write_all(&frame(Opcode::Close, &1000_u16.to_be_bytes())).await.expect("it fits");
+        run(server, Mute, Duration::from_secs(20), Limits::default()).await;
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.expect("the end");
+        assert!(heard.ends_with(&[0x88, 2, 3, 232]), "{:?}", heard.last_chunk::<8>());
     }
 }

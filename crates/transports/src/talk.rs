@@ -10,7 +10,7 @@ use bongsu_core::event::Encoding;
 use bongsu_core::log::Draft;
 use bongsu_core::read::From;
 use bongsu_core::{ChannelName, ErrorCode, Problem};
-use bongsu_hub::{Hub, Published};
+use bongsu_hub::{Hub, Published, Wake as _};
 use bongsu_wire::publish::Publisher;
 use bongsu_wire::websocket::{CloseCode, Event};
 use bongsu_wire::{command, framing};
@@ -100,6 +100,7 @@ impl Peer for Talk {
         match turn {
             Turn::Send(pieces) => pieces.into_iter().for_each(|piece| out.push(piece)),
             Turn::Idle => {}
+            Turn::Again => self.signal.wake(),
             Turn::Cold => {
                 self.session = Seat::Away(tokio::task::spawn_blocking(move || {
                     let turn = session.turn_cold();

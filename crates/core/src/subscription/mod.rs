@@ -174,6 +174,12 @@ impl<C> Subscription<C> {
         Cursor::new(self.epoch, self.position())
     }
 
+    /// The head that the replay runs to; `None` once it is reached.
+    #[must_use]
+    pub fn replay_until(&self) -> Option<Seq> {
+        self.replay_until
+    }
+
     fn position(&self) -> Seq {
         self.lanes.iter().map(|lane| lane.after).min().unwrap_or(self.base)
     }
