@@ -93,8 +93,12 @@ fn figures(out: &mut impl Write, summary: &Summary) -> std::io::Result<()> {
         writeln!(out, "{}", styled(WARN, lost))?;
     }
     if let Some(torn) = torn {
-        let (cut, kept) = (about(torn.bytes), torn.kept.display());
-        writeln!(out, "{}", styled(WARN, format_args!("mended     a torn journal: {cut} cut off, kept in {kept}")))?;
+        let kept = match &torn.kept {
+            Some(kept) => format!("kept in {}", kept.display()),
+            None => "nothing of it was acknowledged".to_owned(),
+        };
+        let mended = format!("mended     a torn journal: {} cut off, {kept}", about(torn.bytes));
+        writeln!(out, "{}", styled(WARN, mended))?;
     }
     Ok(())
 }
