@@ -85,7 +85,6 @@ impl SseDecoder {
                 self.line(&line, &mut item)?;
             }
         }
-        self.after_cr &= rest.is_empty();
         self.extend(rest)
     }
 

@@ -5,6 +5,7 @@
 //! the protocol, which no real server commits, from scripted answers.
 
 mod commands;
+mod example;
 mod faults;
 mod manage;
 mod outage;
