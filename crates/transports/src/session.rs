@@ -75,6 +75,7 @@ impl Session {
             State::Open => {}
             State::Closing(close) => {
                 self.state = State::Ended;
+                self.last_words(&mut out);
                 out.extend(self.control(&Control::Close(close)));
             }
             State::Ended => self.state = State::Ended,
@@ -89,6 +90,14 @@ impl Session {
         let Opening { connection, heartbeat, retry, replay } = opening;
         let cursor = self.reader.cursor();
         out.extend(self.control(&Control::Open { connection, cursor, heartbeat, retry, replay }));
+    }
+
+    /// What is at hand goes along before the end: an event that was published a moment ago should not have to wait for the
+    /// client's return.
+    fn last_words(&mut self, out: &mut Vec<Bytes>) {
+        if let Ok(page) = self.reader.page(TURN) {
+            out.extend(page.items.iter().filter_map(|item| self.item(item)));
+        }
     }
 
     fn read(&mut self, mut out: Vec<Bytes>) -> Turn {
