@@ -9,7 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bongsu_core::{ErrorCode, Problem};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use http_body::Frame;
 use tokio::time::Instant;
 
@@ -51,6 +52,7 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
 /// What can be said before a handler is asked.
 fn before(app: &App, route: Option<&Route>, request: &Request) -> Result<Option<Response>, Problem> {
     check_head(request, app.limits.head_bytes_max)?;
+    check_message(request.version(), request.headers())?;
     if request.method() == Method::OPTIONS {
         return Ok(options(app, route, request));
     }
@@ -78,6 +80,35 @@ fn check_head(request: &Request, bytes_max: usize) -> Result<(), Problem> {
         return Err(Problem::new(ErrorCode::HeadTooLarge, detail));
     }
     Ok(())
+}
+
+/// What hyper lets pass, although a proxy in front may understand it differently (RFC 9112 §3.2, §6.1).
+fn check_message(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    if version != Version::HTTP_11 {
+        return Ok(());
+    }
+    let is_host = |host: &HeaderValue| {
+        host.to_str().is_ok_and(|host| {
+            host.is_empty() || host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@'))
+        })
+    };
+    if !only(headers, header::HOST).is_some_and(is_host) {
+        return Err(Problem::new(ErrorCode::BadRequest, "send the header `Host` once, as `Host: name:port`"));
+    }
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        && !only(headers, header::TRANSFER_ENCODING).is_some_and(is_chunked)
+    {
+        let detail = "`Transfer-Encoding` can only be `chunked`, once; bodies are not unpacked";
+        return Err(Problem::new(ErrorCode::BadRequest, detail));
+    }
+    Ok(())
+}
+
+/// The value of a header that may be there only once.
+fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// The answer to OPTIONS: what can be done here, and by which pages. `None` where nothing is.

@@ -52,6 +52,28 @@ fn options_reach_the_server() {
     assert_eq!(server.stop().ok().err, "", "`--log-level off` says nothing");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_nobody_takes_stops_nothing() {
+    let dir = dir();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let port = dir.path().join("port");
+    let mut server = support::bongsu(dir.path())
+        .args(["serve", "--listen", "127.0.0.1:0", "--port-file", "port"])
+        .stdout(full())
+        .stderr(full())
+        .spawn()
+        .unwrap();
+    while !port.exists() && server.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let url = format!("http://{}", std::fs::read_to_string(&port).unwrap_or_default().trim());
+    let published = run(dir.path(), ["pub", "--url", &url, "a", "1"]);
+    std::process::Command::new("kill").arg(server.id().to_string()).status().unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+    published.ok();
+}
+
 #[test]
 fn log_lines_are_json_for_collectors() {
     let dir = dir();

@@ -110,7 +110,16 @@ fn idempotency_key(name: &str, text: &str, code: ErrorCode) -> Result<Arc<str>, 
 /// The `Idempotency-Key` header, with or without the quotes of a structured field.
 fn header_key(headers: &dyn HeaderLookup) -> Result<Option<Arc<str>>, Problem> {
     const NAME: &str = "Idempotency-Key";
-    let Some(value) = headers.first_value("idempotency-key") else { return Ok(None) };
+    let (mut first, mut more) = (None, false);
+    headers.each_value("idempotency-key", &mut |value| {
+        more = first.is_some();
+        first = first.or(Some(value));
+        !more
+    });
+    if more {
+        return Err(Problem::new(ErrorCode::BadParameter, format!("`{NAME}` is given more than once")));
+    }
+    let Some(value) = first else { return Ok(None) };
     let text = std::str::from_utf8(value)
         .map_err(|_| Problem::new(ErrorCode::BadParameter, format!("`{NAME}` is not UTF-8")))?
         .trim();

@@ -141,6 +141,10 @@ fn the_query_and_headers_say_the_rest() {
             post("a", "", &[("idempotency-key", &long)], b"5"),
             "bad_parameter: `Idempotency-Key` has 1 to 255 bytes of UTF-8; this one has 256…",
         ),
+        (
+            post("a", "", &[KEY, ("idempotency-key", "other")], b"5"),
+            "bad_parameter: `Idempotency-Key` is given more than once…",
+        ),
         (post("small", "", &[], b"12345678"), r#"small json=- "12345678""#),
         (
             post("small", "", &[], b"12345678 "),
