@@ -203,11 +203,13 @@ async fn a_connection_can_be_ended_and_is_told_so() {
         let mut body = house.get(&format!("transport={way}")).await.into_body();
         piece(&mut body).await.unwrap();
         let id = house.transports.connections().list(None, 10).remove(0).id;
+        house.publish("7").await;
         let close = Close { code: 4003, reason: "enough".into(), reconnect: false, retry: Duration::ZERO };
         assert!(house.transports.connections().close(&id, close.clone()));
         assert!(!house.transports.connections().close(&id, close), "{way}: it is ending already");
         let last = piece(&mut body).await.unwrap();
-        assert!(last.contains("\"type\":\"$close\",\"code\":4003"), "{way}: {last}");
+        let (event, end) = (last.find("\"data\":7"), last.find("\"type\":\"$close\",\"code\":4003"));
+        assert!(event.is_some() && event < end, "{way}: what is at hand goes first: {last}");
         assert_eq!(piece(&mut body).await, None, "{way}");
     }
 }
