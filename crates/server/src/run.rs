@@ -161,10 +161,15 @@ fn open_embedded(config: &Config, rules: Arc<Rules>, now: Millis) -> Result<Embe
         Some(why) => warn!(?why, "the log has a new epoch: clients with older cursors are told of a gap"),
     }
     if let Some(torn) = &opened.torn {
-        warn!(
-            ?torn,
-            "the journal ended in the middle of a write, which nobody was told had succeeded; it was cut there"
-        );
+        match &torn.kept {
+            None => {
+                info!(bytes = torn.bytes, "the journal ended in a write that was never acknowledged; it was cut off")
+            }
+            Some(kept) => {
+                let kept = kept.display();
+                warn!(bytes = torn.bytes, %kept, "the end of the journal could not be read; it was cut off and kept aside");
+            }
+        }
     }
     Ok(log)
 }
