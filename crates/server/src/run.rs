@@ -163,7 +163,7 @@ fn open_embedded(config: &Config, rules: Arc<Rules>, now: Millis) -> Result<Embe
     if let Some(torn) = &opened.torn {
         match &torn.kept {
             None => {
-                info!(bytes = torn.bytes, "the journal ended in a write that was never acknowledged; it was cut off")
+                info!(bytes = torn.bytes, "the journal ended in a write that was never acknowledged; it was cut off");
             }
             Some(kept) => {
                 let kept = kept.display();
