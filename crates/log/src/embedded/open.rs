@@ -89,6 +89,10 @@ pub(crate) fn find(home: Home, cache_bytes: u64) -> Result<Found, OpenError> {
     let store = Store::open(&path, cache_bytes)?;
     let record = store.state(prefix::LOG).find(|record| !matches!(record, Ok((key, _)) if **key != LOG_KEY));
     let log = match record {
+        // It is written before the first event: without it, and with events that were synced, this is no unfinished log.
+        None if Tip::open(&home)?.read().is_some_and(|(_, synced)| synced > Seq::ZERO) => {
+            return Err(OpenError::damaged(&path, "the record of the log itself is missing"));
+        }
         None => None,
         Some(Ok((_, record))) => Some(
             read_log(&record).map_err(|_| OpenError::damaged(&path, "the record of the log itself is unreadable"))?,

@@ -1,6 +1,7 @@
 //! Whose directory it is, and what is said when it cannot be used.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -92,6 +93,31 @@ fn a_store_without_its_version_is_not_thrown_away() {
     fs::remove_file(dir.join("store/version")).unwrap();
     refused_with(&dir, &["is damaged", "`version` is missing", "restore a backup"]);
     assert!(dir.join("store/0.jnl").exists());
+}
+
+#[test]
+fn a_log_that_lost_its_first_records_is_not_made_anew() {
+    let spoils: [fn(&Path); 3] = [
+        |journal| fs::remove_file(journal).unwrap(),
+        |journal| fs::File::create(journal).map(drop).unwrap(),
+        |journal| fs::File::options().write(true).open(journal).unwrap().write_all_at(b"?", 0).unwrap(),
+    ];
+    for (number, spoil) in spoils.iter().enumerate() {
+        let mut log = Fixture::new(Kind::Embedded);
+        log.text("a", "an event that was acknowledged");
+        let dir = log.kill();
+        spoil(&dir.join("store/0.jnl"));
+        // The second time nothing is left to be mended, and all the same it is not empty.
+        for _ in 0..2 {
+            let error = refused(&dir).to_string();
+            assert!(error.contains("the record of the log itself is missing; look at the disk"), "{number}: {error}");
+        }
+        if number == 2 {
+            let kept = fs::read_dir(dir.join("damaged")).unwrap().next().unwrap().unwrap();
+            let kept = fs::read(kept.path()).unwrap();
+            assert!(kept.windows(12).any(|bytes| bytes == b"acknowledged"), "what was cut off is kept");
+        }
+    }
 }
 
 #[test]
