@@ -52,7 +52,10 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
 /// What can be said before a handler is asked.
 fn before(app: &App, route: Option<&Route>, request: &Request) -> Result<Option<Response>, Problem> {
     check_head(request, app.limits.head_bytes_max)?;
-    check_message(request.version(), request.headers())?;
+    if let Err(problem) = check_message(request.version(), request.headers()) {
+        // Where this request ends may be understood differently too: nothing that follows it is taken.
+        return Ok(Some(([(header::CONNECTION, "close")], Refusal(problem)).into_response()));
+    }
     if request.method() == Method::OPTIONS {
         return Ok(options(app, route, request));
     }
