@@ -33,6 +33,10 @@ pub const TTL_SECONDS_MAX: u64 = 366 * 24 * 3600;
 /// The longest media type that is kept with an event, in bytes.
 pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
 
+/// The most bytes of polling answers that are made and not yet taken by their clients: clients that ask and do not read
+/// must not fill the memory.
+pub const ANSWER_BYTES_IN_FLIGHT_MAX: usize = 256 << 20;
+
 /// Bounds an operator may change. [`Limits::default`] is what the protocol page promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 
 use crate::body::Body;
-use crate::{driver, response};
+use crate::{Context, driver, response};
 
 /// The most payload in one answer, in bytes; `more` tells that there is more.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -99,20 +99,30 @@ impl Gathered {
     }
 
     /// The answer. Nothing new is `304` to a conditional request.
-    pub(crate) fn respond(self, read: &ReadRequest, cursor: Cursor, retry: Duration) -> Response<Body> {
+    ///
+    /// # Errors
+    /// Too many bytes of answers wait for clients that do not read them.
+    pub(crate) fn respond(
+        self,
+        context: &Context,
+        read: &ReadRequest,
+        cursor: Cursor,
+        retry: Duration,
+    ) -> Result<Response<Body>, Problem> {
         if self.is_empty()
             && read.conditional
             && let From::Since(Since::At(known)) = read.from
         {
             // The client's own position stays good: in its channels nothing lies between it and the head.
             let builder = response::head(StatusCode::NOT_MODIFIED).header(header::ETAG, response::etag(known));
-            return response::finish(builder, Body::empty());
+            return Ok(response::finish(builder, Body::empty()));
         }
         let more = !self.level;
         let retry = if more { Duration::ZERO } else { retry };
+        let bytes = context.counted(answer::encode(&self.elements, cursor, more, retry))?;
         let builder = response::head(StatusCode::OK)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ETAG, response::etag(cursor));
-        response::full(builder, answer::encode(&self.elements, cursor, more, retry), read.head_only)
+        Ok(response::full(builder, bytes, read.head_only))
     }
 }

@@ -29,13 +29,15 @@ use std::time::Duration;
 
 use bongsu_core::control::{Close, close_code};
 use bongsu_core::cursor::Since;
-use bongsu_core::limits::Limits;
+use bongsu_core::limits::{ANSWER_BYTES_IN_FLIGHT_MAX, Limits};
 use bongsu_core::read::{From, ReadRequest, Way};
 use bongsu_core::{Chance, ErrorCode, Problem};
 use bongsu_hub::{Hub, Published, Reader};
 use bongsu_wire::query;
 use bongsu_wire::receipt::Receipt;
+use bytes::Bytes;
 use http::{Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use body::Body;
 pub use connections::{ConnectionInfo, Connections};
@@ -75,6 +77,8 @@ pub(crate) struct Context {
     chance: Arc<dyn Chance>,
     connections: Connections,
     draining: AtomicBool,
+    /// A permit per byte of polling answers that are not yet taken by their clients.
+    answer_bytes: Arc<Semaphore>,
 }
 
 impl Transports {
@@ -82,7 +86,9 @@ impl Transports {
     #[must_use]
     pub fn new(hub: Hub, limits: Limits, chance: Arc<dyn Chance>) -> Self {
         let connections = Connections::new(limits.connections_max);
-        Self { context: Arc::new(Context { hub, limits, chance, connections, draining: AtomicBool::new(false) }) }
+        let draining = AtomicBool::new(false);
+        let answer_bytes = Arc::new(Semaphore::new(ANSWER_BYTES_IN_FLIGHT_MAX));
+        Self { context: Arc::new(Context { hub, limits, chance, connections, draining, answer_bytes }) }
     }
 
     /// Answers a read of `channel` (the segment of the path, still percent-encoded), or of those in the query when it is
@@ -130,6 +136,18 @@ impl Transports {
     }
 }
 
+/// Bytes with the room they take.
+struct Counted {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Context {
     /// When this client should come back after a cut: a draw from the reconnect window, so that all together do not
     /// come at once.
@@ -146,6 +164,20 @@ impl Context {
             reconnect: true,
             retry: self.draw_retry(),
         }
+    }
+
+    /// The bytes of an answer, counted until the last of them has left our memory.
+    fn counted(&self, bytes: Bytes) -> Result<Bytes, Problem> {
+        let length = u32::try_from(bytes.len()).ok();
+        let room = length.and_then(|length| self.answer_bytes.clone().try_acquire_many_owned(length).ok());
+        let room = room.ok_or_else(|| {
+            let detail = format!(
+                "{ANSWER_BYTES_IN_FLIGHT_MAX} bytes of answers wait for their clients to read them, which is the limit \
+                 (answer_bytes_in_flight_max)"
+            );
+            Problem::new(ErrorCode::Overloaded, detail).retry_after(self.draw_retry())
+        })?;
+        Ok(Bytes::from_owner(Counted { bytes, _room: room }))
     }
 
     /// Takes a place in the table of connections.

@@ -30,7 +30,7 @@ pub(crate) async fn answer(context: &Context, read: ReadRequest) -> Result<Respo
         }
         // Asked to end: answered as if the time were over, so that the client comes back by itself.
         if let Some(close) = entry.take_close() {
-            return Ok(gathered.respond(&read, reader.cursor(), close.retry));
+            return gathered.respond(context, &read, reader.cursor(), close.retry);
         }
         reader = gathered.fill(reader).await?;
         if !gathered.is_empty() {
@@ -39,7 +39,7 @@ pub(crate) async fn answer(context: &Context, read: ReadRequest) -> Result<Respo
             reader = gathered.fill(reader).await?;
         }
     }
-    Ok(gathered.respond(&read, reader.cursor(), return_hint(context)))
+    gathered.respond(context, &read, reader.cursor(), return_hint(context))
 }
 
 /// When to come back. A broadcast answers everyone at once; the more wait, the wider their returns are spread. The cursor

@@ -24,7 +24,7 @@ pub(crate) async fn answer(context: &Context, read: ReadRequest) -> Result<Respo
     };
     // Spread over a tenth, so that clients that were started together drift apart.
     let spread = context.chance.below(INTERVAL.as_millis() as u64 / 10);
-    Ok(gathered.respond(&read, reader.cursor(), INTERVAL + Duration::from_millis(spread)))
+    gathered.respond(context, &read, reader.cursor(), INTERVAL + Duration::from_millis(spread))
 }
 
 async fn gather(context: &Context, read: &ReadRequest) -> Result<(Gathered, Reader), Problem> {

@@ -251,6 +251,27 @@ async fn a_full_house_names_its_limit() {
 }
 
 #[tokio::test]
+async fn answers_that_nobody_reads_are_bounded() {
+    let house = House::new(Limits::default());
+    let large: &'static str = String::leak(format!("\"{}\"", "x".repeat(1 << 20)));
+    for _ in 0..9 {
+        house.publish(large).await;
+    }
+    let mut unread = Vec::new();
+    let refused = loop {
+        let answer = house.get("since=start").await;
+        if answer.status() != StatusCode::OK {
+            break json(answer).await;
+        }
+        unread.push(answer);
+        assert!(unread.len() < 100, "{} answers of 8 MiB each wait unread", unread.len());
+    };
+    assert!(refused["detail"].as_str().unwrap().contains("answer_bytes_in_flight_max"), "{refused}");
+    unread.pop();
+    assert_eq!(house.get("since=start").await.status(), StatusCode::OK, "room was given back");
+}
+
+#[tokio::test]
 async fn head_is_the_head_of_get_and_holds_nothing() {
     let house = House::new(Limits::default());
     house.publish("1").await;
