@@ -7,6 +7,8 @@ pub(crate) mod lines;
 mod link;
 mod publisher;
 mod subscriber;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -308,7 +310,7 @@ impl Generator {
                 self.due.push(Reverse((at + interval, who)));
             }
             // A poll that is not answered yet is not asked again: then the server, not the interval, sets the pace.
-            if self.subscribers[who].stage == Stage::Head && self.subscribers[who].ready {
+            if self.subscribers[who].stage == Stage::Resting {
                 self.ask(who)?;
             }
         }
@@ -355,7 +357,6 @@ impl Generator {
         if subscriber.stage == Stage::Connecting {
             link.check()?;
             if event.is_writable() {
-                subscriber.stage = Stage::Head;
                 self.ask(who)?;
             }
         } else if event.is_writable() {

@@ -173,12 +173,17 @@ fn settle(generator: &mut Generator) -> Fallible<Tally> {
 }
 
 fn figures(parts: impl IntoIterator<Item = (&'static str, f64)>) -> Figures {
-    parts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    parts.into_iter().map(|(name, value)| (name.to_owned(), rounded(value))).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a bench run are far below 2^53")]
 fn float(count: u64) -> f64 {
     count as f64
+}
+
+/// Three decimals are more than any figure here is sure of.
+fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
 }
 
 fn millis(time: Duration) -> f64 {

@@ -101,9 +101,18 @@ impl Report {
 
     /// Writes the result.
     pub(crate) fn save(&self, path: &Path) -> Fallible<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        std::fs::write(path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()).into())
+        std::fs::write(path, self.to_json()?)
+            .map_err(|error| format!("{} cannot be written: {error}", path.display()).into())
+    }
+
+    /// The file's text: a line per row, so that two results can be compared by eye.
+    fn to_json(&self) -> Fallible<String> {
+        let rows = self.rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?.join(",\n");
+        let (command, machine) = (serde_json::to_string(&self.command)?, serde_json::to_string(&self.machine)?);
+        let (format, failures) = (self.format, serde_json::to_string(&self.failures)?);
+        Ok(format!(
+            "{{\"format\":{format},\n\"command\":{command},\n\"machine\":{machine},\n\"failures\":{failures},\n\"rows\":[\n{rows}\n]}}\n"
+        ))
     }
 
     /// Reads a result.

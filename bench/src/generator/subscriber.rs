@@ -16,7 +16,9 @@ use crate::parse::{Malformed, lines, sse};
 pub(crate) enum Stage {
     /// Not connected yet.
     Connecting,
-    /// Before or in the head of an answer.
+    /// Between an answer and the next request.
+    Resting,
+    /// Before or in the head of an answer that was asked for.
     Head,
     /// In the body of an answer of this status.
     Body(u16, Body),
@@ -90,7 +92,7 @@ impl Subscriber {
     }
 
     /// Appends the request that begins or goes on.
-    pub(crate) fn ask(&self, way: Way, out: &mut Vec<u8>) {
+    pub(crate) fn ask(&mut self, way: Way, out: &mut Vec<u8>) {
         let cursor = String::from_utf8_lossy(&self.cursor);
         let query = match (way.polls(), cursor.is_empty()) {
             // The first poll only asks for a cursor, so that nothing is missed before the second.
@@ -113,6 +115,7 @@ impl Subscriber {
         let channel = self.channel;
         let head = format!("GET /v1/channels/bench:{channel}{query} HTTP/1.1\r\nHost: bench\r\n{how}\r\n");
         out.extend_from_slice(head.as_bytes());
+        self.stage = Stage::Head;
     }
 
     /// Takes what has arrived for subscriber number `who`.
@@ -149,7 +152,7 @@ impl Subscriber {
                         self.streamed(who, context)?;
                     }
                 }
-                Stage::Connecting => return Err(Malformed("bytes before the request").into()),
+                Stage::Connecting | Stage::Resting => return Err(Malformed("what nobody asked for").into()),
             }
             let body_is_done = matches!(self.stage, Stage::Body(_, body) if body.is_done());
             if body_is_done && !context.way.polls() {
@@ -168,7 +171,7 @@ impl Subscriber {
             self.rest.extend_from_slice(context.content);
             return Ok(Then::Read);
         }
-        self.stage = Stage::Head;
+        self.stage = Stage::Resting;
         self.ready = true;
         let before = self.next_offset;
         let more = status == 200 && self.answer(who, context)?;
@@ -368,6 +371,7 @@ mod tests {
         for nothing in [&b"HTTP/1.1 304 Not Modified\r\netag: \"e.7\"\r\n\r\n"[..], &first] {
             let mut fresh = Fresh::new(Way::LongPoll, Stage::Head);
             fresh.take(&first).expect("well-formed");
+            fresh.subscriber.ask(Way::LongPoll, &mut Vec::new());
             assert_eq!(fresh.take(nothing).expect("well-formed"), Then::Ask);
             assert_eq!((fresh.subscriber.cursor.as_slice(), fresh.desk.answers), (&b"e.7"[..], (2, 2)));
         }
