@@ -8,10 +8,10 @@ use std::process::{Command, ExitStatus, Stdio};
 #[derive(Debug)]
 pub(crate) struct Failed(pub(crate) String);
 
-/// The top of the checkout.
+/// The top of the checkout: where it is now, which a checkout that was moved does not have from its build.
 pub(crate) fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent().expect("xtask is a folder of the project").to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(here).parent().expect("xtask is a folder of the project").to_path_buf()
 }
 
 /// Runs a command at the top of the checkout.
