@@ -21,7 +21,7 @@ pub(crate) fn debian(probe: (&str, &[&str]), packages: &[&str]) -> Result<(), Fa
     if works(probe.0, probe.1) {
         return Ok(());
     }
-    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    let mut install = vec!["install", "-y", "-qq", "-o", "Dpkg::Use-Pty=0", "--no-install-recommends"];
     install.extend(packages);
     apt(&["update", "-qq"]).and_then(|()| apt(&install)).map_err(|Failed(why)| {
         let (program, packages) = (probe.0, packages.join(" "));
@@ -60,6 +60,6 @@ pub(crate) fn npm(folder: &str) -> Result<(), Failed> {
     if fs::read(&installed).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
-    run("npm", &["ci", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error"])?;
+    run("npm", &["ci", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error", "--no-update-notifier"])?;
     fs::write(&installed, wanted).map_err(|error| Failed(format!("{}: {error}", installed.display())))
 }
