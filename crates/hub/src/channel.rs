@@ -1,4 +1,4 @@
-//! One channel in memory: its ring of recent events and its readers.
+//! One channel in memory: its ring of recent events, and who is told of new ones.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -10,6 +10,7 @@ use bongsu_core::read::Way;
 use bongsu_core::{ChannelName, Event};
 use slab::Slab;
 
+use crate::group::Bell;
 use crate::reader::Wake;
 
 /// A channel that somebody reads, or that has recent events. It can be dropped and made anew from the log at any time
@@ -20,7 +21,7 @@ pub(crate) struct Channel {
     /// nothing for it. Written by the sequencer before the head moves.
     last: AtomicU64,
     ring: Mutex<Ring>,
-    readers: Mutex<Slab<Arc<dyn Wake>>>,
+    listeners: Mutex<Slab<Listener>>,
     counts: [AtomicU32; Way::ALL.len()],
 }
 
@@ -31,6 +32,22 @@ struct Ring {
     /// The newest stored event that is not in the ring; what a reader needs from before it is in the log.
     floor: Seq,
     lost: Option<Lost>,
+}
+
+impl Ring {
+    /// Where a read that is to begin after `after` really begins: past what is gone.
+    fn start(&self, after: Seq) -> Result<Seq, BelowRing> {
+        let start = self.lost.map_or(after, |lost| lost.through.max(after));
+        if start < self.floor { Err(BelowRing) } else { Ok(start) }
+    }
+}
+
+/// Who is told that a channel has something new.
+pub(crate) enum Listener {
+    /// One reader.
+    Reader(Arc<dyn Wake>),
+    /// A group with readers of the channel, which knows the channel by this place.
+    Group(Arc<Bell>, u32),
 }
 
 /// How many connections read a channel, per way.
@@ -67,7 +84,7 @@ impl Channel {
             name,
             last: AtomicU64::new(state.last_seq.max(lost).0),
             ring: Mutex::new(Ring { events: VecDeque::new(), floor: state.last_seq, lost: state.lost }),
-            readers: Mutex::default(),
+            listeners: Mutex::default(),
             counts: Default::default(),
         }
     }
@@ -122,10 +139,7 @@ impl Channel {
         }
         let ring = self.lock_ring();
         let lost = ring.lost.filter(|lost| lost.through > after);
-        let start = lost.map_or(after, |lost| lost.through);
-        if start < ring.floor {
-            return Err(BelowRing);
-        }
+        let start = ring.start(after)?;
         let first = ring.events.partition_point(|event| event.id.seq <= start);
         let mut bytes = 0;
         let mut slice = Slice { lost, complete: true, events: Vec::new() };
@@ -141,26 +155,61 @@ impl Channel {
         Ok(slice)
     }
 
-    /// Adds a reader; the key takes it out again.
-    pub(crate) fn join(&self, way: Way, wake: Arc<dyn Wake>) -> usize {
+    /// How many stored events lie after `after` up to `upto`.
+    pub(crate) fn count(&self, after: Seq, upto: Seq) -> Result<u64, BelowRing> {
+        if self.last.load(Ordering::Acquire) <= after.0 {
+            return Ok(0);
+        }
+        let ring = self.lock_ring();
+        let start = ring.start(after)?;
+        let first = ring.events.partition_point(|event| event.id.seq <= start);
+        let kept = ring.events.range(first..).take_while(|event| event.id.seq <= upto);
+        Ok(kept.filter(|event| event.stored).count() as u64)
+    }
+
+    /// The position before the newest `count` stored events that are at or before `upto`.
+    pub(crate) fn seek_last(&self, count: usize, upto: Seq) -> Result<Seq, BelowRing> {
+        let ring = self.lock_ring();
+        let known = ring.events.iter().rev().filter(|event| event.stored && event.id.seq <= upto);
+        let Some(first) = known.take(count).enumerate().last() else { return Err(BelowRing) };
+        // With fewer in the ring than were asked for, older ones may lie in the log.
+        match first {
+            (index, event) if index + 1 == count => Ok(Seq(event.id.seq.0 - 1)),
+            _ => Err(BelowRing),
+        }
+    }
+
+    /// Adds a listener; the key takes it out again.
+    pub(crate) fn enter(&self, listener: Listener) -> usize {
+        self.lock_listeners().insert(listener)
+    }
+
+    /// Takes a listener out.
+    pub(crate) fn exit(&self, key: usize) {
+        self.lock_listeners().try_remove(key);
+    }
+
+    /// Counts a reader that came.
+    pub(crate) fn count_in(&self, way: Way) {
         if counts(way) {
             self.counts[way as usize].fetch_add(1, Ordering::Relaxed);
         }
-        self.lock_readers().insert(wake)
     }
 
-    /// Takes a reader out.
-    pub(crate) fn leave(&self, way: Way, key: usize) {
+    /// Counts a reader that went.
+    pub(crate) fn count_out(&self, way: Way) {
         if counts(way) {
             self.counts[way as usize].fetch_sub(1, Ordering::Relaxed);
         }
-        self.lock_readers().try_remove(key);
     }
 
     /// Tells every reader that there is something to read.
     pub(crate) fn wake_readers(&self) {
-        for (_, wake) in &*self.lock_readers() {
-            wake.wake();
+        for (_, listener) in &*self.lock_listeners() {
+            match listener {
+                Listener::Reader(wake) => wake.wake(),
+                Listener::Group(bell, place) => bell.ring(*place),
+            }
         }
     }
 
@@ -171,7 +220,7 @@ impl Channel {
 
     /// Whether the channel can be dropped from memory.
     pub(crate) fn is_idle(&self) -> bool {
-        self.lock_readers().is_empty() && self.lock_ring().events.is_empty()
+        self.lock_listeners().is_empty() && self.lock_ring().events.is_empty()
     }
 
     // A panic while one of these locks is held would be a bug in a few lines that only move references about; what they
@@ -180,7 +229,7 @@ impl Channel {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_readers(&self) -> std::sync::MutexGuard<'_, Slab<Arc<dyn Wake>>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_listeners(&self) -> std::sync::MutexGuard<'_, Slab<Listener>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,8 +7,10 @@
 //!
 //! The hub must not know HTTP, JSON, or a concrete store.
 
+mod begin;
 mod channel;
 mod figures;
+mod group;
 mod problems;
 mod queue;
 mod reader;
@@ -27,12 +29,15 @@ use bongsu_core::limits::Limits;
 use bongsu_core::log::{ChannelState, Draft, Log, LogUsage};
 use bongsu_core::policy::Rules;
 use bongsu_core::read::{From, Way};
+use bongsu_core::subscription::{Item, Page, ReadError};
 use bongsu_core::{ChannelName, Clock, Problem};
 
 pub use channel::Subscribers;
 pub use figures::Figures;
+pub use group::{ColdRead, Found, Fresh, Group, Member, NOBODY, Place, Search};
 pub use reader::{Reader, Wake};
 pub use sequencer::Published;
+pub use source::Fetched;
 
 use queue::{Action, Queue};
 use registry::Registry;
@@ -61,6 +66,16 @@ impl Shared {
     fn head(&self) -> Seq {
         // Acquire pairs with the sequencer's release: who sees the head sees the rings that lead up to it.
         Seq(self.head.load(Ordering::Acquire))
+    }
+
+    fn count_gaps(&self, page: Result<Page, ReadError>) -> Result<Page, ReadError> {
+        if let Ok(page) = &page {
+            let gaps = page.items.iter().filter(|item| matches!(item, Item::Gap { .. })).count();
+            if gaps > 0 {
+                self.figures.gaps.add(gaps as u64);
+            }
+        }
+        page
     }
 }
 
@@ -136,6 +151,12 @@ impl Hub {
         wake: Arc<dyn Wake>,
     ) -> Result<Reader, Problem> {
         Reader::open(self.shared.clone(), way, channels, from, types, wake)
+    }
+
+    /// A group for many readers on one thread. `wake` is called when [`Group::take_rung`] has something to give.
+    #[must_use]
+    pub fn group(&self, wake: Arc<dyn Wake>) -> Group {
+        Group::new(self.shared.clone(), wake)
     }
 
     /// Which log this is.

@@ -3,7 +3,16 @@
 use std::time::Duration;
 
 use bongsu_core::log::{LogError, Refusal};
+use bongsu_core::subscription::ReadError;
 use bongsu_core::{ErrorCode, Problem};
+
+/// What a read that may wait for the disk can end in.
+pub(crate) fn of_read(error: ReadError) -> Problem {
+    match error {
+        ReadError::Failed(error) => of_log(&error),
+        ReadError::Cold => unreachable!("who may wait for the disk is never asked to"),
+    }
+}
 
 /// The sequencer is no more.
 pub(crate) fn died() -> Problem {

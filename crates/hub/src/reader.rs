@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use bongsu_core::cursor::{Cursor, Seq, Since};
+use bongsu_core::cursor::Cursor;
 use bongsu_core::event::EventType;
 use bongsu_core::log::Budget;
 use bongsu_core::read::{From, Way};
-use bongsu_core::subscription::{Begin, Item, Page, ReadError, Subscription};
+use bongsu_core::subscription::{Page, ReadError, Subscription};
 use bongsu_core::{ChannelName, Problem};
 
 use crate::Shared;
-use crate::channel::Channel;
+use crate::begin::{self, Reach};
+use crate::channel::{Channel, Listener};
 use crate::problems;
 use crate::source::{Cold, Warm};
 
@@ -46,7 +47,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.channel.leave(self.way, self.key);
+        self.channel.count_out(self.way);
+        self.channel.exit(self.key);
         self.shared.registry.forget_idle(&self.channel.name);
     }
 }
@@ -82,7 +84,7 @@ impl Reader {
         let head = self.shared.head();
         let mut begins = Vec::with_capacity(seats.len());
         for seat in &seats {
-            begins.push(self.begin(seat, from, head)?);
+            begins.push(begin::find(&self.shared, &seat.channel, from, head, Reach::Log).map_err(problems::of_read)?);
         }
         for (seat, begin) in seats.into_iter().zip(begins) {
             self.subscription.add(seat, begin, head);
@@ -91,19 +93,10 @@ impl Reader {
     }
 
     fn seat(&self, name: &ChannelName) -> Seat {
-        let (channel, key) = self.shared.registry.join(name, &*self.shared.log, self.way, self.wake.clone());
+        let listener = Listener::Reader(self.wake.clone());
+        let (channel, key) = self.shared.registry.enter(name, &*self.shared.log, listener);
+        channel.count_in(self.way);
         Seat { shared: self.shared.clone(), channel, way: self.way, key }
-    }
-
-    fn begin(&self, seat: &Seat, from: From, head: Seq) -> Result<Begin, Problem> {
-        Ok(match from {
-            From::Since(since) => Begin::Since(since),
-            From::Unsaid => Begin::Since(Since::Now),
-            From::Last(count) => {
-                let seq = self.shared.log.seek_last(&seat.channel.name, count, head);
-                Begin::Found(seq.map_err(|error| problems::of_log(&error))?)
-            }
-        })
     }
 
     /// Stops reading `channels`; those that are not read are passed over.
@@ -136,10 +129,7 @@ impl Reader {
         let Some(head) = self.subscription.replay_until() else { return Ok(0) };
         let mut events = 0;
         for (seat, after) in self.subscription.positions() {
-            if after < head {
-                let count = self.shared.log.count(&seat.channel.name, after, head);
-                events += count.map_err(|error| problems::of_log(&error))?;
-            }
+            events += begin::count(&self.shared, &seat.channel, after, head, Reach::Log).map_err(problems::of_read)?;
         }
         Ok(events)
     }
@@ -151,7 +141,7 @@ impl Reader {
     pub fn page(&mut self, budget: Budget) -> Result<Page, ReadError> {
         let now = self.shared.clock.now();
         let page = self.subscription.page(&Warm(&self.shared), budget, now);
-        self.count_gaps(page)
+        self.shared.count_gaps(page)
     }
 
     /// The next objects, from memory or the log; may wait for the disk.
@@ -161,17 +151,6 @@ impl Reader {
     pub fn page_cold(&mut self, budget: Budget) -> Result<Page, Problem> {
         let now = self.shared.clock.now();
         let page = self.subscription.page(&Cold(&self.shared), budget, now);
-        self.count_gaps(page).map_err(|error| match error {
-            ReadError::Failed(error) => problems::of_log(&error),
-            ReadError::Cold => unreachable!("the cold source never asks for a colder one"),
-        })
-    }
-
-    fn count_gaps(&self, page: Result<Page, ReadError>) -> Result<Page, ReadError> {
-        if let Ok(page) = &page {
-            let gaps = page.items.iter().filter(|item| matches!(item, Item::Gap { .. })).count();
-            self.shared.figures.gaps.add(gaps as u64);
-        }
-        page
+        self.shared.count_gaps(page).map_err(problems::of_read)
     }
 }

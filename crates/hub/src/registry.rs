@@ -5,11 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bongsu_core::log::{ChannelState, Log};
-use bongsu_core::read::Way;
 use bongsu_core::{ChannelName, Event};
 
-use crate::channel::Channel;
-use crate::reader::Wake;
+use crate::channel::{Channel, Listener};
 
 /// So many locks, that connects and publishes to different channels seldom meet.
 const PARTS: usize = 16;
@@ -27,18 +25,12 @@ impl Registry {
         self.part(name).get(name).cloned()
     }
 
-    /// Adds a reader to the channel, which is made from what the log knows of it if need be. The key takes it out again.
-    pub(crate) fn join(
-        &self,
-        name: &ChannelName,
-        log: &dyn Log,
-        way: Way,
-        wake: Arc<dyn Wake>,
-    ) -> (Arc<Channel>, usize) {
+    /// Adds a listener to the channel, which is made from what the log knows of it if need be. The key takes it out again.
+    pub(crate) fn enter(&self, name: &ChannelName, log: &dyn Log, listener: Listener) -> (Arc<Channel>, usize) {
         let mut part = self.part(name);
         let channel = open(&mut part, name, || log.channel(name).unwrap_or_default());
-        // Joined under the part's lock: the channel cannot be dropped between finding and joining it.
-        let key = channel.join(way, wake);
+        // Entered under the part's lock: the channel cannot be dropped between finding and entering it.
+        let key = channel.enter(listener);
         (channel, key)
     }
 

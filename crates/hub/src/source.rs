@@ -1,12 +1,16 @@
 //! What readers read from: the rings, and below them the log.
 
+use std::cell::RefCell;
+
 use bongsu_core::ChannelName;
 use bongsu_core::cursor::Seq;
 use bongsu_core::log::{Budget, Slice};
 use bongsu_core::subscription::{ReadError, Source};
+use slab::Slab;
 
 use crate::Shared;
-use crate::channel::BelowRing;
+use crate::channel::{BelowRing, Channel};
+use crate::group::{Place, Room};
 use crate::reader::Seat;
 
 /// Reads from memory only and never waits.
@@ -14,6 +18,55 @@ pub(crate) struct Warm<'a>(pub(crate) &'a Shared);
 
 /// Reads from memory, and from the log where memory does not reach; may wait for the disk.
 pub(crate) struct Cold<'a>(pub(crate) &'a Shared);
+
+/// Reads the channels of a group from memory and never waits.
+pub(crate) struct Grouped<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) rooms: &'a Slab<Room>,
+}
+
+/// What was read for a member of a group: a slice per channel, in their order.
+#[derive(Debug)]
+pub struct Fetched {
+    upto: Seq,
+    slices: Vec<Slice>,
+}
+
+/// Gives each slice once.
+pub(crate) struct FetchedSource<'a> {
+    rooms: &'a Slab<Room>,
+    upto: Seq,
+    slices: RefCell<std::vec::IntoIter<Slice>>,
+}
+
+impl Shared {
+    /// Reads from memory, or from the log.
+    pub(crate) fn read_anywhere(
+        &self,
+        channel: &Channel,
+        after: Seq,
+        upto: Seq,
+        budget: Budget,
+    ) -> Result<Slice, ReadError> {
+        match channel.read(after, upto, budget) {
+            Ok(slice) => Ok(slice),
+            Err(BelowRing) => {
+                self.figures.cold_pages.add(1);
+                self.log.read(&channel.name, after, upto, budget).map_err(ReadError::Failed)
+            }
+        }
+    }
+}
+
+impl Fetched {
+    pub(crate) fn new(upto: Seq, slices: Vec<Slice>) -> Self {
+        Self { upto, slices }
+    }
+
+    pub(crate) fn over(self, rooms: &Slab<Room>) -> FetchedSource<'_> {
+        FetchedSource { rooms, upto: self.upto, slices: RefCell::new(self.slices.into_iter()) }
+    }
+}
 
 impl Source for Warm<'_> {
     type Channel = Seat;
@@ -43,12 +96,39 @@ impl Source for Cold<'_> {
     }
 
     fn read(&self, seat: &Seat, after: Seq, upto: Seq, budget: Budget) -> Result<Slice, ReadError> {
-        match seat.channel().read(after, upto, budget) {
-            Ok(slice) => Ok(slice),
-            Err(BelowRing) => {
-                self.0.figures.cold_pages.add(1);
-                self.0.log.read(&seat.channel().name, after, upto, budget).map_err(ReadError::Failed)
-            }
-        }
+        self.0.read_anywhere(seat.channel(), after, upto, budget)
+    }
+}
+
+impl Source for Grouped<'_> {
+    type Channel = Place;
+
+    fn name(&self, place: &Place) -> ChannelName {
+        place.channel(self.rooms).name.clone()
+    }
+
+    fn head(&self) -> Seq {
+        self.shared.head()
+    }
+
+    fn read(&self, place: &Place, after: Seq, upto: Seq, budget: Budget) -> Result<Slice, ReadError> {
+        place.channel(self.rooms).read(after, upto, budget).map_err(|BelowRing| ReadError::Cold)
+    }
+}
+
+impl Source for FetchedSource<'_> {
+    type Channel = Place;
+
+    fn name(&self, place: &Place) -> ChannelName {
+        place.channel(self.rooms).name.clone()
+    }
+
+    fn head(&self) -> Seq {
+        self.upto
+    }
+
+    fn read(&self, _: &Place, _: Seq, _: Seq, _: Budget) -> Result<Slice, ReadError> {
+        // A subscription reads its channels in their order, each once.
+        Ok(self.slices.borrow_mut().next().unwrap_or_default())
     }
 }

@@ -9,7 +9,8 @@ use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use bongsu_core::read::ReadRequest;
-use bongsu_core::{Clock, ErrorCode, Problem};
+use bongsu_core::{Clock, ErrorCode, Millis, Problem};
+use bongsu_hub::Reader;
 use bytes::{Bytes, BytesMut};
 use http::Response;
 use tokio::task::JoinHandle;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::body::Body;
 use crate::connections::Entry;
-use crate::session::{self, Session, Turn};
+use crate::session::{Session, Turn};
 use crate::signal::Signal;
 use crate::{Context, response};
 
@@ -41,9 +42,33 @@ pub(crate) async fn open(
         return Ok(response::finish(head, Body::empty()));
     }
     let (reader, replay) = context.reader(&read, &signal).await?;
-    let session = session::new(reader, replay, &read, entry.id(), context.draw_retry());
+    let session = Session::new(&read, entry.id().into(), context.draw_retry(), replay);
+    let session = Reading { session, reader };
     let body = StreamBody::new(session, signal, entry, context.hub.clock().clone(), read.heartbeat);
     Ok(response::finish(head, Body::stream(body)))
+}
+
+/// A session with the reader that it reads by.
+pub(crate) struct Reading {
+    pub(crate) session: Session,
+    pub(crate) reader: Reader,
+}
+
+impl Reading {
+    /// See [`Session::turn`].
+    pub(crate) fn turn(&mut self) -> Turn {
+        self.session.turn(&mut self.reader)
+    }
+
+    /// See [`Session::turn_cold`].
+    pub(crate) fn turn_cold(&mut self) -> Turn {
+        self.session.turn_cold(&mut self.reader)
+    }
+
+    /// See [`Session::beat`].
+    pub(crate) fn beat(&self, now: Millis) -> Option<Bytes> {
+        self.session.beat(now, self.reader.cursor())
+    }
 }
 
 /// A session as a response body.
@@ -57,15 +82,15 @@ pub(crate) struct StreamBody {
 }
 
 enum State {
-    Warm(Box<Session>),
+    Warm(Box<Reading>),
     /// A page is being read from the disk.
-    Cold(JoinHandle<(Box<Session>, Turn)>),
+    Cold(JoinHandle<(Box<Reading>, Turn)>),
     Ended,
 }
 
 impl StreamBody {
     pub(crate) fn new(
-        session: Session,
+        session: Reading,
         signal: Arc<Signal>,
         entry: Entry,
         clock: Arc<dyn Clock>,
@@ -113,7 +138,7 @@ impl StreamBody {
         match &mut self.state {
             State::Warm(session) => {
                 if let Some(close) = self.entry.take_close() {
-                    session.close(close);
+                    session.session.close(close);
                 }
                 Poll::Ready(session.turn())
             }

@@ -12,39 +12,61 @@ use bongsu_core::control::Close;
 use bongsu_core::cursor::Cursor;
 use bongsu_core::event::Encoding;
 use bongsu_core::log::Budget;
-use bongsu_core::read::{Format, From, ReadRequest, Way};
-use bongsu_core::subscription::{Item, ReadError};
-use bongsu_core::{ChannelName, Control, Millis, Problem};
+use bongsu_core::read::ReadRequest;
+use bongsu_core::subscription::{Item, Page, ReadError};
+use bongsu_core::{Control, Millis, Problem};
 use bongsu_hub::Reader;
 use bongsu_wire::framing;
 use bytes::Bytes;
 
 /// How much one turn may bring: enough to make the system call worth it, little enough to share the thread fairly. It is
 /// also what a client that stopped reading holds of our memory, beside the driver's own buffer.
-const TURN: Budget = Budget { events: 256, bytes: 32 << 10 };
+pub(crate) const TURN: Budget = Budget { events: 256, bytes: 32 << 10 };
 /// How many pages may turn out empty (all filtered out) before others get their turn.
 const EMPTY_PAGES_MAX: usize = 16;
 
+/// Where a session's pages come from.
+pub(crate) trait Pages {
+    /// The next objects; never waits.
+    fn page(&mut self, budget: Budget) -> Result<Page, ReadError>;
+
+    /// The position from which a resume loses nothing.
+    fn cursor(&self) -> Cursor;
+}
+
+impl Pages for Reader {
+    fn page(&mut self, budget: Budget) -> Result<Page, ReadError> {
+        Self::page(self, budget)
+    }
+
+    fn cursor(&self) -> Cursor {
+        Self::cursor(self)
+    }
+}
+
 /// A streaming answer in progress.
 pub(crate) struct Session {
-    reader: Reader,
     encoding: Encoding,
     state: State,
 }
 
+// Thousands of idle connections hold one each.
+const _: () = assert!(size_of::<Session>() <= 24);
+
+/// What is seldom is in a box, so that what is idle is small.
 enum State {
-    Opening(Opening),
+    Opening(Box<Opening>),
     Open,
-    Closing(Close),
+    Closing(Box<Close>),
     Ended,
 }
 
 /// What `$open` says.
-pub(crate) struct Opening {
-    pub(crate) connection: String,
-    pub(crate) heartbeat: Duration,
-    pub(crate) retry: Duration,
-    pub(crate) replay: u64,
+struct Opening {
+    connection: String,
+    heartbeat: Duration,
+    retry: Duration,
+    replay: u64,
 }
 
 /// What came of a turn.
@@ -63,46 +85,46 @@ pub(crate) enum Turn {
 }
 
 impl Session {
-    pub(crate) fn new(reader: Reader, way: Way, format: Format, opening: Opening) -> Self {
-        Self { reader, encoding: framing::encoding(way, format), state: State::Opening(opening) }
+    pub(crate) fn new(read: &ReadRequest, connection: String, retry: Duration, replay: u64) -> Self {
+        let opening = Opening { connection, heartbeat: read.heartbeat, retry, replay };
+        Self { encoding: framing::encoding(read.way, read.format), state: State::Opening(Box::new(opening)) }
     }
 
     /// The next bytes; never waits.
-    pub(crate) fn turn(&mut self) -> Turn {
+    pub(crate) fn turn(&mut self, pages: &mut impl Pages) -> Turn {
         let mut out = Vec::new();
         match std::mem::replace(&mut self.state, State::Open) {
-            State::Opening(opening) => self.open(opening, &mut out),
+            State::Opening(opening) => self.open(*opening, pages.cursor(), &mut out),
             State::Open => {}
             State::Closing(close) => {
                 self.state = State::Ended;
-                self.last_words(&mut out);
-                out.extend(self.control(&Control::Close(close)));
+                self.last_words(pages, &mut out);
+                out.extend(self.control(&Control::Close(*close)));
             }
             State::Ended => self.state = State::Ended,
         }
         if matches!(self.state, State::Ended) {
             return if out.is_empty() { Turn::Ended } else { Turn::Send(out) };
         }
-        self.read(out)
+        self.read(pages, out)
     }
 
-    fn open(&self, opening: Opening, out: &mut Vec<Bytes>) {
+    fn open(&self, opening: Opening, cursor: Cursor, out: &mut Vec<Bytes>) {
         let Opening { connection, heartbeat, retry, replay } = opening;
-        let cursor = self.reader.cursor();
         out.extend(self.control(&Control::Open { connection, cursor, heartbeat, retry, replay }));
     }
 
     /// What is at hand goes along before the end: an event that was published a moment ago should not have to wait for the
     /// client's return.
-    fn last_words(&mut self, out: &mut Vec<Bytes>) {
-        if let Ok(page) = self.reader.page(TURN) {
+    fn last_words(&mut self, pages: &mut impl Pages, out: &mut Vec<Bytes>) {
+        if let Ok(page) = pages.page(TURN) {
             out.extend(page.items.iter().filter_map(|item| self.item(item)));
         }
     }
 
-    fn read(&mut self, mut out: Vec<Bytes>) -> Turn {
+    fn read(&mut self, pages: &mut impl Pages, mut out: Vec<Bytes>) -> Turn {
         for _ in 0..EMPTY_PAGES_MAX {
-            match self.reader.page(TURN) {
+            match pages.page(TURN) {
                 Ok(page) => {
                     out.extend(page.items.iter().filter_map(|item| self.item(item)));
                     if !out.is_empty() {
@@ -113,18 +135,18 @@ impl Session {
                     }
                 }
                 Err(_) if !out.is_empty() => return Turn::Send(out),
-                Err(ReadError::Cold) => return Turn::Cold,
-                Err(ReadError::Failed(_)) => unreachable!("only a cold read fails"),
+                // A read that may wait for the disk either helps or tells why not.
+                Err(ReadError::Cold | ReadError::Failed(_)) => return Turn::Cold,
             }
         }
         Turn::Again
     }
 
     /// As [`Session::turn`], but may wait for the disk.
-    pub(crate) fn turn_cold(&mut self) -> Turn {
+    pub(crate) fn turn_cold(&mut self, reader: &mut Reader) -> Turn {
         let mut out = Vec::new();
         for _ in 0..EMPTY_PAGES_MAX {
-            match self.reader.page_cold(TURN) {
+            match reader.page_cold(TURN) {
                 Ok(page) => {
                     out.extend(page.items.iter().filter_map(|item| self.item(item)));
                     if !out.is_empty() {
@@ -136,7 +158,7 @@ impl Session {
                 }
                 Err(problem) => {
                     self.close(close_for(&problem));
-                    return self.turn();
+                    return self.turn(reader);
                 }
             }
         }
@@ -144,30 +166,25 @@ impl Session {
     }
 
     /// What to write when nothing was written for one heartbeat; empty where the encoding has no word for it.
-    pub(crate) fn beat(&self, now: Millis) -> Option<Bytes> {
-        self.control(&Control::Beat { time: now, cursor: self.reader.cursor() })
+    pub(crate) fn beat(&self, now: Millis, cursor: Cursor) -> Option<Bytes> {
+        self.control(&Control::Beat { time: now, cursor })
     }
 
     /// Ends the answer with the next turn.
     pub(crate) fn close(&mut self, close: Close) {
         if !matches!(self.state, State::Ended) {
-            self.state = State::Closing(close);
+            self.state = State::Closing(Box::new(close));
         }
     }
 
-    /// Reads more channels; see [`Reader::add`].
-    pub(crate) fn add(&mut self, channels: &[ChannelName], from: From) -> Result<Cursor, Problem> {
-        self.reader.add(channels, from)
+    /// Whether it only has to send what is new: it has opened and was not told to end.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
     }
 
-    /// Stops reading channels.
-    pub(crate) fn remove(&mut self, channels: &[ChannelName]) {
-        self.reader.remove(channels);
-    }
-
-    /// What is read.
-    pub(crate) fn channels(&self) -> Vec<ChannelName> {
-        self.reader.channels().cloned().collect()
+    /// How this session's objects are encoded.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// A control object in this session's encoding, if that has controls.
@@ -194,10 +211,4 @@ pub(crate) fn close_for(problem: &Problem) -> Close {
         reconnect: problem.code.retry() == bongsu_core::error::Retry::Later,
         retry: problem.retry_after.unwrap_or(Duration::from_secs(1)),
     }
-}
-
-/// The session of a request with its reader.
-pub(crate) fn new(reader: Reader, replay: u64, read: &ReadRequest, connection: &str, retry: Duration) -> Session {
-    let opening = Opening { connection: connection.into(), heartbeat: read.heartbeat, retry, replay };
-    Session::new(reader, read.way, read.format, opening)
 }

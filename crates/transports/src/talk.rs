@@ -18,7 +18,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::connections::Entry;
-use crate::session::{Session, Turn};
+use crate::driver::Reading;
+use crate::session::Turn;
 use crate::signal::Signal;
 use crate::socket::{Outbox, Peer};
 use crate::{Context, receipt};
@@ -39,11 +40,11 @@ pub(crate) struct Talk {
 
 /// Where the session is.
 enum Seat {
-    Here(Box<Session>),
+    Here(Box<Reading>),
     /// Reading a page from the disk.
-    Away(JoinHandle<(Box<Session>, Turn)>),
+    Away(JoinHandle<(Box<Reading>, Turn)>),
     /// Back with what it read.
-    Back(Box<Session>, Turn),
+    Back(Box<Reading>, Turn),
     Gone,
 }
 
@@ -85,7 +86,7 @@ impl Peer for Talk {
             Seat::Here(mut session) => {
                 if let Some(close) = self.entry.take_close() {
                     self.ending = Some(ending(&close));
-                    session.close(close);
+                    session.session.close(close);
                 }
                 let turn = session.turn();
                 (session, turn)
@@ -168,7 +169,7 @@ impl Peer for Talk {
 }
 
 impl Talk {
-    pub(crate) fn new(context: &Context, session: Session, signal: Arc<Signal>, entry: Entry) -> Self {
+    pub(crate) fn new(context: &Context, session: Reading, signal: Arc<Signal>, entry: Entry) -> Self {
         Self {
             hub: context.hub.clone(),
             session: Seat::Here(Box::new(session)),
@@ -185,7 +186,7 @@ impl Talk {
         match op {
             Op::Subscribe { channels, since } => Outcome::Known(self.subscribe(&channels, From::Since(since))),
             Op::Unsubscribe { channels } => {
-                self.session.here(|session| session.remove(&channels));
+                self.session.here(|session| session.reader.remove(&channels));
                 self.note_channels();
                 Outcome::Known(Ok(command::channels_answer(&channels, None)))
             }
@@ -197,21 +198,21 @@ impl Talk {
         let Seat::Here(session) = &mut self.session else {
             return Err(Problem::new(ErrorCode::Internal, "the connection is ending"));
         };
-        let mut all = session.channels();
+        let mut all: Vec<ChannelName> = session.reader.channels().cloned().collect();
         all.extend(channels.iter().filter(|channel| !all.contains(channel)).cloned().collect::<Vec<_>>());
         if all.len() > self.channels_max {
             let detail =
                 format!("a connection reads at most {} channels (channels_per_connection_max)", self.channels_max);
             return Err(Problem::new(ErrorCode::TooManyChannels, detail));
         }
-        let cursor = session.add(channels, from)?;
+        let cursor = session.reader.add(channels, from)?;
         self.entry.set_channels(all);
         Ok(command::channels_answer(channels, Some(cursor)))
     }
 
     fn note_channels(&mut self) {
         if let Seat::Here(session) = &self.session {
-            self.entry.set_channels(session.channels());
+            self.entry.set_channels(session.reader.channels().cloned().collect());
         }
     }
 
@@ -258,7 +259,7 @@ impl Outcome {
 }
 
 impl Seat {
-    fn here<T>(&mut self, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
+    fn here<T>(&mut self, act: impl FnOnce(&mut Reading) -> T) -> Option<T> {
         match self {
             Self::Here(session) => Some(act(session)),
             _ => None,
@@ -285,7 +286,8 @@ mod tests {
     use bongsu_log::{LogConfig, MemoryLog};
 
     use super::*;
-    use crate::{Transports, session};
+    use crate::Transports;
+    use crate::session::Session;
 
     struct Fixed;
 
@@ -313,7 +315,8 @@ mod tests {
         let signal = Arc::new(Signal::default());
         let entry = transports.context.enter(&read, &signal).unwrap();
         let (reader, replay) = transports.context.reader(&read, &signal).await.unwrap();
-        let session = session::new(reader, replay, &read, entry.id(), Duration::ZERO);
+        let session = Session::new(&read, entry.id().into(), Duration::ZERO, replay);
+        let session = Reading { session, reader };
         (Talk::new(&transports.context, session, signal, entry), transports, running)
     }
 

@@ -11,9 +11,11 @@ use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
+use crate::driver::Reading;
+use crate::session::Session;
 use crate::signal::Signal;
 use crate::talk::Talk;
-use crate::{Context, response, session, socket};
+use crate::{Context, response, socket};
 
 /// What our protocol is called in `Sec-WebSocket-Protocol`.
 const PROTOCOLS: &[&str] = &["bongsu.v1"];
@@ -31,7 +33,8 @@ pub(crate) async fn open<B>(
     let signal = Arc::new(Signal::default());
     let entry = context.enter(&read, &signal)?;
     let (reader, replay) = context.reader(&read, &signal).await?;
-    let session = session::new(reader, replay, &read, entry.id(), context.draw_retry());
+    let session = Session::new(&read, entry.id().into(), context.draw_retry(), replay);
+    let session = Reading { session, reader };
     let talk = Talk::new(context, session, signal, entry);
     let limits = limits(context);
     spawn(request, move |io| socket::run(io, talk, read.heartbeat, limits));

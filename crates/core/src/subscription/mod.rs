@@ -12,6 +12,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::channel::ChannelName;
 use crate::cursor::{Cursor, Epoch, Seq, Since};
 use crate::event::{Event, EventType};
@@ -55,7 +57,8 @@ pub struct Subscription<C> {
     epoch: Epoch,
     /// Empty for all types.
     types: Box<[Option<EventType>]>,
-    lanes: Vec<Lane<C>>,
+    /// Nearly all readers read one channel; theirs lies within.
+    lanes: SmallVec<[Lane<C>; 1]>,
     /// Where a subscription without channels stands.
     base: Seq,
     /// The head that was to be reached when the replay began, until [`Item::Live`] has told that it is.
@@ -127,7 +130,7 @@ impl<C> Subscription<C> {
     /// A subscription without channels at `head`.
     #[must_use]
     pub fn new(epoch: Epoch, types: Vec<Option<EventType>>, head: Seq) -> Self {
-        Self { epoch, types: types.into(), lanes: Vec::new(), base: head, replay_until: None }
+        Self { epoch, types: types.into(), lanes: SmallVec::new(), base: head, replay_until: None }
     }
 
     /// Reads `channel` too. `head` is the visible head after the reader was registered with the channel: whatever comes
@@ -152,9 +155,9 @@ impl<C> Subscription<C> {
     /// Stops reading the channels for which `gone` is true, and gives back their handles.
     pub fn remove(&mut self, mut gone: impl FnMut(&C) -> bool) -> Vec<C> {
         self.base = self.position();
-        let (removed, kept) = std::mem::take(&mut self.lanes).into_iter().partition(|lane| gone(&lane.channel));
-        self.lanes = kept;
-        let removed: Vec<Lane<C>> = removed;
+        let (removed, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.lanes).into_iter().partition(|lane| gone(&lane.channel));
+        self.lanes = kept.into();
         removed.into_iter().map(|lane| lane.channel).collect()
     }
 
@@ -178,6 +181,23 @@ impl<C> Subscription<C> {
     #[must_use]
     pub fn replay_until(&self) -> Option<Seq> {
         self.replay_until
+    }
+
+    /// The channel and the position of a reader to whom nothing matters but what is new in one channel: it wants every
+    /// type, owes or is owed no control, and so gets what every other such reader at its position gets. `None` for all
+    /// others.
+    #[must_use]
+    pub fn plain(&self) -> Option<(&C, Seq)> {
+        let [lane] = &self.lanes[..] else { return None };
+        let plain = self.types.is_empty() && self.replay_until.is_none() && lane.debt == Debt::None;
+        plain.then_some((&lane.channel, lane.after))
+    }
+
+    /// Moves a [`plain`](Self::plain) reader on, past what was delivered to it without [`page`](Self::page).
+    pub fn advance(&mut self, through: Seq) {
+        for lane in &mut self.lanes {
+            lane.after = lane.after.max(through);
+        }
     }
 
     fn position(&self) -> Seq {
@@ -231,13 +251,19 @@ impl<C> Subscription<C> {
         Ok(page)
     }
 
+    /// How much of a page's budget each channel may bring: with many channels most of what each could bring would be thrown
+    /// away by the cut.
+    #[must_use]
+    pub fn lane_budget(&self, budget: Budget) -> Budget {
+        let share = self.lanes.len().max(1);
+        Budget { events: (budget.events / share).max(8), bytes: (budget.bytes / share).max(16 << 10) }
+    }
+
     fn read_lanes<S>(&self, source: &S, upto: Seq, budget: Budget) -> Result<Vec<Slice>, ReadError>
     where
         S: Source<Channel = C>,
     {
-        // With many channels each may bring only its share, or most of what is read would be thrown away by the cut.
-        let share = self.lanes.len().max(1);
-        let budget = Budget { events: (budget.events / share).max(8), bytes: (budget.bytes / share).max(16 << 10) };
+        let budget = self.lane_budget(budget);
         self.lanes.iter().map(|lane| source.read(&lane.channel, lane.after, upto, budget)).collect()
     }
 
