@@ -3,7 +3,7 @@
 //! What leaves the server: [`framing`] gives every object in every encoding, out of [`event`], [`control`] and
 //! [`problem`]; [`answer`] and [`receipt`] are the bodies of ordinary responses. What comes in: [`query`] is what a
 //! reader asks for, [`publish`] what a publisher says, [`command`] what a client says on its connection. [`json`] checks
-//! payloads. Each has its way back, for clients.
+//! payloads, [`http1`] reads and writes heads of HTTP/1.1. Each has its way back, for clients.
 //!
 //! Nothing here touches a socket, a clock or a task, and nothing panics, whatever it is given. It knows neither hub nor
 //! log: who may do what, and what becomes of it, is decided elsewhere.
@@ -17,6 +17,7 @@ pub mod event;
 mod fields;
 pub mod framing;
 pub mod headers;
+pub mod http1;
 pub mod json;
 mod media;
 mod nearest;
