@@ -5,7 +5,7 @@ use std::time::Duration;
 use bongsu_core::cursor::{Cursor, Since};
 use bongsu_core::log::Budget;
 use bongsu_core::read::{Format, From, ReadRequest};
-use bongsu_core::subscription::{Item, ReadError};
+use bongsu_core::subscription::{Item, Page, ReadError};
 use bongsu_core::{Control, Problem};
 use bongsu_hub::Reader;
 use bongsu_wire::{answer, framing};
@@ -30,26 +30,38 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    pub(crate) fn new(read: &ReadRequest) -> Self {
-        Self { elements: Vec::new(), events: 0, bytes: 0, limit: read.limit, format: read.format, level: false }
+    pub(crate) fn new(limit: usize, format: Format) -> Self {
+        Self { elements: Vec::new(), events: 0, bytes: 0, limit, format, level: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.elements.is_empty()
     }
 
-    fn room(&self) -> Option<Budget> {
+    /// How much more it wants: `None` when it is level with the head, or full.
+    pub(crate) fn room(&self) -> Option<Budget> {
         let events = self.limit.saturating_sub(self.events);
         let bytes = ANSWER_BYTES_MAX.saturating_sub(self.bytes);
-        (events > 0 && bytes > 0).then_some(Budget { events, bytes })
+        (events > 0 && bytes > 0 && !self.level).then_some(Budget { events, bytes })
+    }
+
+    /// Looks for more than there was when it was level.
+    pub(crate) fn again(&mut self) {
+        self.level = false;
+    }
+
+    /// Takes what was read.
+    pub(crate) fn take(&mut self, page: Page) {
+        self.level = page.caught_up;
+        for item in page.items {
+            self.push(&item);
+        }
     }
 
     /// Takes all that the reader has up to the head, or as much as one answer holds. Gives the reader back.
     pub(crate) async fn fill(&mut self, mut reader: Reader) -> Result<Reader, Problem> {
-        self.level = false;
-        while let Some(room) = self.room()
-            && !self.level
-        {
+        self.again();
+        while let Some(room) = self.room() {
             let page = match reader.page(room) {
                 Ok(page) => page,
                 Err(ReadError::Cold | ReadError::Failed(_)) => {
@@ -62,10 +74,7 @@ impl Gathered {
                     page?
                 }
             };
-            self.level = page.caught_up;
-            for item in page.items {
-                self.push(&item);
-            }
+            self.take(page);
             // A long way through what is filtered out is walked in steps.
             tokio::task::yield_now().await;
         }
@@ -98,10 +107,33 @@ impl Gathered {
         self.elements.drain(..surplus);
     }
 
-    /// The answer. Nothing new is `304` to a conditional request.
+    /// The answer. Nothing new is `304` to a conditional request: to who knows the position `known`.
     ///
     /// # Errors
     /// Too many bytes of answers wait for clients that do not read them.
+    pub(crate) fn reply(
+        self,
+        context: &Context,
+        known: Option<Cursor>,
+        cursor: Cursor,
+        retry: Duration,
+    ) -> Result<Reply, Problem> {
+        if self.is_empty()
+            && let Some(known) = known
+        {
+            // The client's own position stays good: in its channels nothing lies between it and the head.
+            return Ok(Reply::NotModified(known));
+        }
+        let more = !self.level;
+        let retry = if more { Duration::ZERO } else { retry };
+        let bytes = context.counted(answer::encode(&self.elements, cursor, more, retry))?;
+        Ok(Reply::Content { bytes, cursor })
+    }
+
+    /// The answer as hyper takes it.
+    ///
+    /// # Errors
+    /// As for [`Gathered::reply`].
     pub(crate) fn respond(
         self,
         context: &Context,
@@ -109,20 +141,33 @@ impl Gathered {
         cursor: Cursor,
         retry: Duration,
     ) -> Result<Response<Body>, Problem> {
-        if self.is_empty()
-            && read.conditional
-            && let From::Since(Since::At(known)) = read.from
-        {
-            // The client's own position stays good: in its channels nothing lies between it and the head.
-            let builder = response::head(StatusCode::NOT_MODIFIED).header(header::ETAG, response::etag(known));
-            return Ok(response::finish(builder, Body::empty()));
+        match self.reply(context, known(read), cursor, retry)? {
+            Reply::NotModified(known) => {
+                let builder = response::head(StatusCode::NOT_MODIFIED).header(header::ETAG, response::etag(known));
+                Ok(response::finish(builder, Body::empty()))
+            }
+            Reply::Content { bytes, cursor } => {
+                let builder = response::head(StatusCode::OK)
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .header(header::ETAG, response::etag(cursor));
+                Ok(response::full(builder, bytes, read.head_only))
+            }
         }
-        let more = !self.level;
-        let retry = if more { Duration::ZERO } else { retry };
-        let bytes = context.counted(answer::encode(&self.elements, cursor, more, retry))?;
-        let builder = response::head(StatusCode::OK)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ETAG, response::etag(cursor));
-        Ok(response::full(builder, bytes, read.head_only))
+    }
+}
+
+/// What a polling request is answered.
+pub(crate) enum Reply {
+    /// Nothing has come after this position, which the client named.
+    NotModified(Cursor),
+    /// A body, and the position after it.
+    Content { bytes: Bytes, cursor: Cursor },
+}
+
+/// The position to which `304` is the answer if nothing has come after it.
+pub(crate) fn known(read: &ReadRequest) -> Option<Cursor> {
+    match read.from {
+        From::Since(Since::At(cursor)) if read.conditional => Some(cursor),
+        _ => None,
     }
 }

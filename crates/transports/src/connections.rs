@@ -1,6 +1,7 @@
 //! The table of open connections: streaming answers, WebSockets and waiting long polls.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bongsu_core::control::Close;
 use bongsu_core::read::{ReadRequest, Way};
 use bongsu_core::{ChannelName, Millis, UserId};
-use bongsu_hub::Wake;
+use bongsu_hub::Wake as _;
+use smallvec::SmallVec;
 
+use crate::shard::{Key, Letter, Mailbox};
 use crate::signal::Signal;
 
 /// Connections by id, bounded in number.
@@ -18,25 +21,50 @@ pub struct Connections {
     table: Arc<Table>,
 }
 
+/// 128 unguessable bits: who knows them may speak for the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ConnectionId(u128);
+
 #[derive(Debug)]
 struct Table {
     max: usize,
-    by_id: Mutex<BTreeMap<Arc<str>, Arc<Slot>>>,
+    by_id: Mutex<BTreeMap<ConnectionId, Arc<Slot>>>,
     by_way: [AtomicUsize; Way::ALL.len()],
 }
 
-/// One connection, as its own task and the rest of the server share it.
+/// One connection, as its driver and the rest of the server share it.
 #[derive(Debug)]
 struct Slot {
     way: Way,
-    since: Millis,
-    /// Written by the connection's task when it subscribes, read by the table.
-    channels: Mutex<Vec<ChannelName>>,
-    /// Written by whoever ends the connection; its task is woken and takes it.
-    close: Mutex<Option<Close>>,
-    /// Set with `close`: the connection is on its way out, and to others it is no more.
+    /// Set when the connection is told to end: to others it is no more.
     ending: AtomicBool,
-    signal: Arc<Signal>,
+    since: Millis,
+    said: Mutex<Said>,
+    call: Call,
+}
+
+// Thousands of idle connections hold one each.
+const _: () = assert!(size_of::<Slot>() <= 88);
+
+/// What one side of a [`Slot`] writes for the other.
+#[derive(Debug)]
+struct Said {
+    /// Written by the connection's driver when it subscribes, read by the table.
+    channels: Channels,
+    /// Written by whoever ends the connection; its driver is called and takes it.
+    close: Option<Box<Close>>,
+}
+
+/// Nearly always one.
+type Channels = SmallVec<[ChannelName; 1]>;
+
+/// How to call a connection's driver.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// A task of its own.
+    Task(Arc<Signal>),
+    /// A shard, which knows the connection by this key.
+    Shard(Arc<Mailbox>, Key),
 }
 
 /// What is known of a connection.
@@ -58,8 +86,26 @@ pub struct ConnectionInfo {
 #[derive(Debug)]
 pub(crate) struct Entry {
     table: Arc<Table>,
-    id: Arc<str>,
     slot: Arc<Slot>,
+    id: ConnectionId,
+}
+
+impl ConnectionId {
+    pub(crate) fn new(high: u64, low: u64) -> Self {
+        Self(u128::from(high) << 64 | u128::from(low))
+    }
+
+    /// The id of that text; `None` for what is no id.
+    fn parse(text: &str) -> Option<Self> {
+        let hex = text.len() == 32 && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+        hex.then(|| u128::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
 }
 
 impl Connections {
@@ -68,48 +114,43 @@ impl Connections {
     }
 
     /// Takes a place; `None` when all are taken.
-    pub(crate) fn enter(&self, id: String, read: &ReadRequest, signal: Arc<Signal>, now: Millis) -> Option<Entry> {
-        let slot = Arc::new(Slot {
-            way: read.way,
-            since: now,
-            channels: Mutex::new(read.channels.clone()),
-            close: Mutex::default(),
-            ending: AtomicBool::new(false),
-            signal,
-        });
-        let id: Arc<str> = id.into();
+    pub(crate) fn enter(&self, id: ConnectionId, read: &ReadRequest, call: Call, now: Millis) -> Option<Entry> {
+        let said = Said { channels: read.channels.iter().cloned().collect(), close: None };
+        let slot = Slot { way: read.way, ending: AtomicBool::new(false), since: now, said: Mutex::new(said), call };
+        let slot = Arc::new(slot);
         let mut by_id = self.table.lock();
         if by_id.len() >= self.table.max {
             return None;
         }
-        by_id.insert(id.clone(), slot.clone());
+        by_id.insert(id, slot.clone());
         drop(by_id);
         self.table.by_way[read.way as usize].fetch_add(1, Ordering::Relaxed);
         Some(Entry { table: self.table.clone(), id, slot })
     }
 
-    /// Connections in the order of their ids, after the id `after`.
+    /// Connections in the order of their ids, after the id `after`; all of them after what is no id.
     #[must_use]
     pub fn list(&self, after: Option<&str>, limit: usize) -> Vec<ConnectionInfo> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let start = after.and_then(ConnectionId::parse).map_or(Bound::Unbounded, Bound::Excluded);
         let by_id = self.table.lock();
         by_id
-            .range::<str, _>((start, Bound::Unbounded))
+            .range((start, Bound::Unbounded))
             .filter(|(_, slot)| slot.is_open())
             .take(limit)
-            .map(|(id, slot)| slot.info(id))
+            .map(|(id, slot)| slot.info(*id))
             .collect()
     }
 
     /// One connection.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<ConnectionInfo> {
-        self.table.lock().get(id).filter(|slot| slot.is_open()).map(|slot| slot.info(id))
+        let id = ConnectionId::parse(id)?;
+        self.table.lock().get(&id).filter(|slot| slot.is_open()).map(|slot| slot.info(id))
     }
 
     /// Ends a connection in an orderly way; false if there is none of that id.
     pub fn close(&self, id: &str, close: Close) -> bool {
-        let slot = self.table.lock().get(id).cloned();
+        let slot = ConnectionId::parse(id).and_then(|id| self.table.lock().get(&id).cloned());
         slot.is_some_and(|slot| slot.end(close))
     }
 
@@ -140,15 +181,15 @@ impl Connections {
 }
 
 impl Table {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Slot>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Arc<Slot>>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Slot {
-    fn info(&self, id: &str) -> ConnectionInfo {
-        let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        ConnectionInfo { id: id.into(), way: self.way, channels, since: self.since, user: None }
+    fn info(&self, id: ConnectionId) -> ConnectionInfo {
+        let channels = self.said().channels.to_vec();
+        ConnectionInfo { id: id.to_string(), way: self.way, channels, since: self.since, user: None }
     }
 
     fn is_open(&self) -> bool {
@@ -160,26 +201,40 @@ impl Slot {
         if self.ending.swap(true, Ordering::AcqRel) {
             return false;
         }
-        *self.close.lock().unwrap_or_else(PoisonError::into_inner) = Some(close);
-        self.signal.wake();
+        self.said().close = Some(Box::new(close));
+        self.call.call();
         true
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        // Its parts are moved in and out whole.
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    fn call(&self) {
+        match self {
+            Self::Task(signal) => signal.wake(),
+            Self::Shard(mailbox, key) => mailbox.post(Letter::Called(*key)),
+        }
     }
 }
 
 impl Entry {
     /// The connection's id.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
     }
 
     /// Why the connection should end, if it should; told once.
     pub(crate) fn take_close(&self) -> Option<Close> {
-        self.slot.close.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.slot.said().close.take().map(|close| *close)
     }
 
     /// Notes what the connection reads now.
     pub(crate) fn set_channels(&self, channels: Vec<ChannelName>) {
-        *self.slot.channels.lock().unwrap_or_else(PoisonError::into_inner) = channels;
+        self.slot.said().channels = channels.into();
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::body::Body;
-use crate::connections::Entry;
+use crate::connections::{Call, Entry};
 use crate::session::{Session, Turn};
 use crate::signal::Signal;
 use crate::{Context, response};
@@ -37,12 +37,12 @@ pub(crate) async fn open(
 ) -> Result<Response<Body>, Problem> {
     let head = response::stream_head(content_type);
     let signal = Arc::new(Signal::default());
-    let entry = context.enter(&read, &signal)?;
+    let entry = context.enter(&read, Call::Task(signal.clone()))?;
     if read.head_only {
         return Ok(response::finish(head, Body::empty()));
     }
     let (reader, replay) = context.reader(&read, &signal).await?;
-    let session = Session::new(&read, entry.id().into(), context.draw_retry(), replay);
+    let session = Session::new(&read, entry.id().to_string(), context.draw_retry(), replay);
     let session = Reading { session, reader };
     let body = StreamBody::new(session, signal, entry, context.hub.clock().clone(), read.heartbeat);
     Ok(response::finish(head, Body::stream(body)))

@@ -12,16 +12,18 @@ use crate::socket::{self, Outbox, Peer};
 use crate::websocket;
 
 /// How much may wait to be written before the next message is read.
-const UNWRITTEN_BYTES_MAX: usize = 64 << 10;
+pub(crate) const UNWRITTEN_BYTES_MAX: usize = 64 << 10;
+/// How often the other side must show a sign of life.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Suites send messages up to 16 MiB, in as many fragments as they like.
-const LIMITS: Limits = Limits { message_bytes_max: 64 << 20, fragments_max: 1 << 20 };
+pub(crate) const LIMITS: Limits = Limits { message_bytes_max: 64 << 20, fragments_max: 1 << 20 };
 
 pub(crate) fn open<B>(request: &mut Request<B>) -> Result<Response<Body>, Problem> {
     let accepted = match websocket::accept(request) {
         Ok(accepted) => accepted,
         Err(rejection) => return Ok(websocket::reject(rejection)),
     };
-    websocket::spawn(request, |io| socket::run(io, Echo, Duration::from_secs(20), LIMITS));
+    websocket::spawn(request, |io| socket::run(io, Echo, HEARTBEAT, LIMITS));
     Ok(accepted)
 }
 

@@ -16,6 +16,7 @@ mod long_poll;
 mod poll;
 mod response;
 mod session;
+pub mod shard;
 mod signal;
 mod socket;
 mod sse;
@@ -42,7 +43,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use body::Body;
 pub use connections::{ConnectionInfo, Connections};
 
-use connections::Entry;
+use connections::{Call, ConnectionId, Entry};
 use signal::Signal;
 
 /// The five ways over one hub. Cheap to clone.
@@ -181,10 +182,9 @@ impl Context {
     }
 
     /// Takes a place in the table of connections.
-    fn enter(&self, read: &ReadRequest, signal: &Arc<Signal>) -> Result<Entry, Problem> {
-        // An id is 128 unguessable bits: who knows it may speak for the connection.
-        let id = format!("{:016x}{:016x}", self.chance.next(), self.chance.next());
-        let entry = self.connections.enter(id, read, signal.clone(), self.hub.clock().now());
+    fn enter(&self, read: &ReadRequest, call: Call) -> Result<Entry, Problem> {
+        let id = ConnectionId::new(self.chance.next(), self.chance.next());
+        let entry = self.connections.enter(id, read, call, self.hub.clock().now());
         let entry = entry.ok_or_else(|| {
             let detail =
                 format!("{} connections are open, which is the limit (connections_max)", self.limits.connections_max);

@@ -22,14 +22,23 @@ pub(crate) async fn answer(context: &Context, read: ReadRequest) -> Result<Respo
         From::Unsaid => newest(context, &read).await?,
         _ => gather(context, &read).await?,
     };
-    // Spread over a tenth, so that clients that were started together drift apart.
+    gathered.respond(context, &read, reader.cursor(), return_hint(context))
+}
+
+/// When to come back: spread over a tenth, so that clients that were started together drift apart.
+pub(crate) fn return_hint(context: &Context) -> Duration {
     let spread = context.chance.below(INTERVAL.as_millis() as u64 / 10);
-    gathered.respond(context, &read, reader.cursor(), INTERVAL + Duration::from_millis(spread))
+    INTERVAL + Duration::from_millis(spread)
+}
+
+/// How many of each channel to try for next, when so many of each were more than an answer holds.
+pub(crate) fn fewer(each: usize) -> usize {
+    (each / 4).max(1)
 }
 
 async fn gather(context: &Context, read: &ReadRequest) -> Result<(Gathered, Reader), Problem> {
     let (reader, _) = context.reader(read, &Arc::new(Signal::default())).await?;
-    let mut gathered = Gathered::new(read);
+    let mut gathered = Gathered::new(read.limit, read.format);
     let reader = gathered.fill(reader).await?;
     Ok((gathered, reader))
 }
@@ -46,6 +55,6 @@ async fn newest(context: &Context, read: &ReadRequest) -> Result<(Gathered, Read
             gathered.keep_newest(read.limit);
             return Ok((gathered, reader));
         }
-        each = (each / 4).max(1);
+        each = fewer(each);
     }
 }

@@ -182,6 +182,11 @@ impl Session {
         matches!(self.state, State::Open)
     }
 
+    /// Whether it has said its last word.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
     /// How this session's objects are encoded.
     pub(crate) fn encoding(&self) -> Encoding {
         self.encoding

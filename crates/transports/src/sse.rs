@@ -10,7 +10,7 @@ use http::Response;
 use crate::body::Body;
 use crate::{Context, driver, response, session};
 
-const CONTENT_TYPE: &str = "text/event-stream";
+pub(crate) const CONTENT_TYPE: &str = "text/event-stream";
 
 /// The stream.
 pub(crate) async fn open(context: &Context, read: ReadRequest) -> Result<Response<Body>, Problem> {

@@ -65,11 +65,7 @@ impl Peer for Talk {
         let Event::Text(text) = message else {
             return Err((CloseCode::UNSUPPORTED_DATA, "commands are JSON in text frames".into()));
         };
-        let rules = self.hub.rules();
-        let payload_bytes_max = |channel: &ChannelName| rules.policy(channel).payload_bytes_max;
-        // Without authentication all publishers are one.
-        let publisher = Publisher { name: &"".into(), user: None, payload_bytes_max: &payload_bytes_max };
-        let reply = match command::parse(text.as_bytes(), &publisher, self.channels_max) {
+        let reply = match parse(&self.hub, &text, self.channels_max) {
             Ok(Command { reference, op }) => Reply { reference, outcome: self.execute(op) },
             Err((reference, problem)) => Reply { reference, outcome: Outcome::Known(Err(problem)) },
         };
@@ -198,13 +194,8 @@ impl Talk {
         let Seat::Here(session) = &mut self.session else {
             return Err(Problem::new(ErrorCode::Internal, "the connection is ending"));
         };
-        let mut all: Vec<ChannelName> = session.reader.channels().cloned().collect();
-        all.extend(channels.iter().filter(|channel| !all.contains(channel)).cloned().collect::<Vec<_>>());
-        if all.len() > self.channels_max {
-            let detail =
-                format!("a connection reads at most {} channels (channels_per_connection_max)", self.channels_max);
-            return Err(Problem::new(ErrorCode::TooManyChannels, detail));
-        }
+        let mine = session.reader.channels().cloned().collect();
+        let all = together(mine, channels, self.channels_max)?;
         let cursor = session.reader.add(channels, from)?;
         self.entry.set_channels(all);
         Ok(command::channels_answer(channels, Some(cursor)))
@@ -244,10 +235,7 @@ impl Outcome {
     async fn settle(&mut self) {
         if let Self::Awaited(answer) = self {
             let known = match answer.await {
-                Ok(Ok(published)) => {
-                    Ok(published.first().map_or_else(String::new, |published| receipt(published).to_json()))
-                }
-                Ok(Err(problem)) => Err(problem),
+                Ok(answer) => published(answer),
                 Err(_) => Err(Problem::new(
                     ErrorCode::Internal,
                     "the publish was lost on its way: try again with the same key",
@@ -267,8 +255,45 @@ impl Seat {
     }
 }
 
+/// The command in a text frame.
+pub(crate) fn parse(hub: &Hub, text: &str, channels_max: usize) -> Result<Command, command::Refused> {
+    let rules = hub.rules();
+    let payload_bytes_max = |channel: &ChannelName| rules.policy(channel).payload_bytes_max;
+    // Without authentication all publishers are one.
+    let publisher = Publisher { name: &"".into(), user: None, payload_bytes_max: &payload_bytes_max };
+    command::parse(text.as_bytes(), &publisher, channels_max)
+}
+
+/// All channels of a connection that reads `mine` and adds `more`.
+///
+/// # Errors
+/// They are too many.
+pub(crate) fn together(
+    mine: Vec<ChannelName>,
+    more: &[ChannelName],
+    channels_max: usize,
+) -> Result<Vec<ChannelName>, Problem> {
+    let mut all = mine;
+    for channel in more {
+        if !all.contains(channel) {
+            all.push(channel.clone());
+        }
+    }
+    if all.len() > channels_max {
+        let detail = format!("a connection reads at most {channels_max} channels (channels_per_connection_max)");
+        return Err(Problem::new(ErrorCode::TooManyChannels, detail));
+    }
+    Ok(all)
+}
+
+/// What the answer to a publish says.
+pub(crate) fn published(answer: Result<Vec<Published>, Problem>) -> Result<String, Problem> {
+    let published = answer?;
+    Ok(published.first().map_or_else(String::new, |published| receipt(published).to_json()))
+}
+
 /// The close frame that goes with a `$close`.
-fn ending(close: &Close) -> (CloseCode, String) {
+pub(crate) fn ending(close: &Close) -> (CloseCode, String) {
     (CloseCode::new(close.code).unwrap_or(CloseCode::INTERNAL_ERROR), close.reason.clone())
 }
 
@@ -287,6 +312,7 @@ mod tests {
 
     use super::*;
     use crate::Transports;
+    use crate::connections::Call;
     use crate::session::Session;
 
     struct Fixed;
@@ -313,9 +339,9 @@ mod tests {
         let mut read = bongsu_wire::query::read_request("GET", Some("x"), query, &headers, 1).unwrap();
         read.way = Way::WebSocket;
         let signal = Arc::new(Signal::default());
-        let entry = transports.context.enter(&read, &signal).unwrap();
+        let entry = transports.context.enter(&read, Call::Task(signal.clone())).unwrap();
         let (reader, replay) = transports.context.reader(&read, &signal).await.unwrap();
-        let session = Session::new(&read, entry.id().into(), Duration::ZERO, replay);
+        let session = Session::new(&read, entry.id().to_string(), Duration::ZERO, replay);
         let session = Reading { session, reader };
         (Talk::new(&transports.context, session, signal, entry), transports, running)
     }

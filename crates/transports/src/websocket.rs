@@ -11,6 +11,7 @@ use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
+use crate::connections::Call;
 use crate::driver::Reading;
 use crate::session::Session;
 use crate::signal::Signal;
@@ -18,7 +19,7 @@ use crate::talk::Talk;
 use crate::{Context, response, socket};
 
 /// What our protocol is called in `Sec-WebSocket-Protocol`.
-const PROTOCOLS: &[&str] = &["bongsu.v1"];
+pub(crate) const PROTOCOLS: &[&str] = &["bongsu.v1"];
 
 /// The upgrade; the connection goes on in a task of its own.
 pub(crate) async fn open<B>(
@@ -31,9 +32,9 @@ pub(crate) async fn open<B>(
         Err(rejection) => return Ok(reject(rejection)),
     };
     let signal = Arc::new(Signal::default());
-    let entry = context.enter(&read, &signal)?;
+    let entry = context.enter(&read, Call::Task(signal.clone()))?;
     let (reader, replay) = context.reader(&read, &signal).await?;
-    let session = Session::new(&read, entry.id().into(), context.draw_retry(), replay);
+    let session = Session::new(&read, entry.id().to_string(), context.draw_retry(), replay);
     let session = Reading { session, reader };
     let talk = Talk::new(context, session, signal, entry);
     let limits = limits(context);

@@ -1,0 +1,83 @@
+//! Publishing to one channel on a kept connection: from the request to the hub and back.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bongsu_core::Problem;
+use bongsu_hub::Published;
+use bongsu_wire::http1::{Head, Method};
+use bytes::Bytes;
+
+use super::answer::{self, Terms};
+use super::conn::State;
+use super::front::Route;
+use super::thread::Thread;
+use super::{Key, Letter};
+use crate::receipt;
+
+/// A publish on its way through the hub.
+pub(crate) struct Publishing {
+    since: Instant,
+    marks: Bytes,
+    keep_alive: bool,
+}
+
+impl Publishing {
+    /// The client has ended its side: nothing will come after the answer.
+    pub(crate) fn end_after(&self, closing: &mut bool) {
+        *closing = true;
+    }
+}
+
+impl Thread {
+    /// Hands the event over to the hub. Its answer comes as a letter.
+    pub(super) fn publish(&mut self, index: u32, head: &Head<'_>, channel: &str, body: &[u8]) {
+        let route = Route::Publish(channel);
+        let marks = self.front.marks(head, route);
+        let key = self.key(index);
+        let draft = self.front.check(head).and_then(|()| self.front.draft(head, channel, Bytes::copy_from_slice(body)));
+        let handed = draft.and_then(|draft| {
+            let mailbox = self.mailbox.clone();
+            // A connection that is gone needs no answer; its event stands.
+            self.context.hub.publish(vec![draft], move |answer| mailbox.post(Letter::Published(key, 0, answer)))
+        });
+        self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
+        let publishing = Publishing { since: self.now, marks, keep_alive: head.keep_alive };
+        self.conns[index as usize].state = State::Publishing(Box::new(publishing));
+        if let Err(problem) = handed {
+            self.answer_publish(index, Err(problem));
+        }
+    }
+
+    /// The hub has answered.
+    pub(super) fn on_published(&mut self, key: Key, number: u32, answer: Result<Vec<Published>, Problem>) {
+        let Some(conn) = self.conn(key) else { return };
+        match &conn.state {
+            State::Publishing(publishing) => {
+                let took = publishing.since.elapsed();
+                self.front.published(took);
+                self.answer_publish(key.index, answer);
+            }
+            State::Socket(_) => self.on_reply(key.index, number, answer),
+            _ => {}
+        }
+    }
+
+    fn answer_publish(&mut self, index: u32, given: Result<Vec<Published>, Problem>) {
+        self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
+        let state = std::mem::replace(&mut self.conns[index as usize].state, State::Request);
+        let State::Publishing(publishing) = state else { return };
+        let Publishing { marks, keep_alive, .. } = *publishing;
+        let date = self.date_line();
+        let terms = Terms { date: &date, marks: &marks, keep_alive, head_only: false };
+        let (status, bytes) = match given {
+            Ok(published) => {
+                let json = published.first().map(|published| receipt(published).to_json()).unwrap_or_default();
+                (200, answer::published(&terms, json.as_bytes()))
+            }
+            Err(problem) => (problem.code.status(), answer::problem(&terms, &problem, false)),
+        };
+        self.front.answered(Route::Publish(""), Method::Post, status);
+        self.answer(index, bytes, !keep_alive);
+    }
+}
