@@ -352,6 +352,22 @@ mod tests {
     }
 
     #[test]
+    fn promises_hold_from_a_moment_before_their_second_until_they_lapse() {
+        let lapse = u64::from(LAPSE_SECONDS) * 1_000;
+        // The promise is for 1 s, which is told; the bucket is empty whenever somebody comes.
+        for (millis, expected) in
+            [(0, false), (949, false), (950, true), (1_000, true), (1_999 + lapse, true), (2_000 + lapse, false)]
+        {
+            let mut admission = Admission::new(1, 1);
+            let at = Duration::from_millis(millis);
+            assert_eq!(admission.admit(ip(1), Duration::ZERO), Ok(()));
+            assert_eq!(admission.admit(ip(2), Duration::ZERO), Err(SECOND));
+            while admission.admit(ip(3), at).is_ok() {}
+            assert_eq!(admission.admit(ip(2), at).is_ok(), expected, "{millis} ms");
+        }
+    }
+
+    #[test]
     fn neighbours_in_an_ipv6_network_are_one() {
         let cases = [
             ("10.0.0.1", "::ffff:10.0.0.1", true),
