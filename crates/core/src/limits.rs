@@ -50,6 +50,14 @@ pub struct Limits {
     pub channels_per_connection_max: usize,
     /// The most connections at a time, waiting long polls included.
     pub connections_max: usize,
+    /// The most sockets at a time, those included that have asked nothing yet or wait for their next request. `None`: a tenth
+    /// more than `connections_max`. See [`Limits::sockets_max`].
+    pub sockets_max: Option<usize>,
+    /// How many streaming connections and WebSockets are opened a second. Who comes above it is told when to come back, and
+    /// let in then.
+    pub handshakes_per_second: u32,
+    /// How many are opened at once after a quiet time.
+    pub handshakes_burst: u32,
     /// The most publishes handed to the sequencer and not yet answered, in events.
     pub publishes_in_flight_max: usize,
     /// The same in bytes of payload.
@@ -70,6 +78,15 @@ pub struct Limits {
     pub reconnect_window: Duration,
 }
 
+impl Limits {
+    /// The most sockets at a time. Unless it is said, there is room for some requests when all connections are taken, so that
+    /// who comes then is told so.
+    #[must_use]
+    pub fn sockets_max(&self) -> usize {
+        self.sockets_max.unwrap_or_else(|| self.connections_max.saturating_add(self.connections_max.div_ceil(10)))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -78,6 +95,9 @@ impl Default for Limits {
             head_bytes_max: 16 << 10,
             channels_per_connection_max: 100,
             connections_max: 100_000,
+            sockets_max: None,
+            handshakes_per_second: 10_000,
+            handshakes_burst: 20_000,
             publishes_in_flight_max: 65_536,
             publish_bytes_in_flight_max: 256 << 20,
             ring_bytes_max: 256 << 20,

@@ -42,6 +42,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// How many threads serve plain sockets; 0 leaves all to the general driver. `None`: as many as there are processors.
+    pub shards: Option<usize>,
     /// Bounds on what clients may ask for.
     pub limits: Limits,
     /// Bounds on what the log keeps.
@@ -159,6 +161,7 @@ impl Default for Config {
             cors: Cors::Auto,
             log_level: LogLevel::Info,
             log_format: LogFormat::Human,
+            shards: None,
             limits: Limits::default(),
             storage: Storage::default(),
             rules: Vec::new(),

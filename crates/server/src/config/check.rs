@@ -24,6 +24,14 @@ pub(super) fn relations(loaded: &Loaded) -> Vec<Complaint> {
             complaints.push(pointed(complaint, loaded, &[small, large]));
         }
     }
+    if limits.sockets_max() < limits.connections_max {
+        let (sockets, connections) = (limits.sockets_max(), limits.connections_max);
+        let complaint = Complaint::new(format!(
+            "`sockets_max` is {sockets}, but each of `connections_max`, {connections}, needs one"
+        ));
+        let complaint = complaint.help("lower `connections_max`, or leave `sockets_max` to the server (auto)");
+        complaints.push(pointed(complaint, loaded, &["sockets_max", "connections_max"]));
+    }
     complaints.extend(rules(loaded));
     complaints
 }

@@ -182,7 +182,7 @@ fn build_rule(values: Vec<(&'static Opt<Rule>, Value, Mark)>) -> Option<SaidRule
 
 /// The value as it would be written on a command line; `None` if TOML's type does not fit the kind.
 fn as_text(kind: Kind, value: &DeValue<'_>) -> Option<String> {
-    let number = matches!(kind, Kind::Count(..) | Kind::Bytes(..) | Kind::Time(..));
+    let number = matches!(kind, Kind::Count(..) | Kind::AutoCount(..) | Kind::Bytes(..) | Kind::Time(..));
     match value {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(digits) if number => {

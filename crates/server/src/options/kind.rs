@@ -26,6 +26,8 @@ pub enum Kind {
     Flag,
     /// A number of things, from the first to the second.
     Count(u64, u64),
+    /// The same, or `auto`: the server finds the number itself.
+    AutoCount(u64, u64),
     /// A number of bytes, from the first to the second.
     Bytes(u64, u64),
     /// A time, from the first to the second.
@@ -36,6 +38,9 @@ pub enum Kind {
     Pattern,
 }
 
+/// How it is said that the server should find a number itself.
+pub const AUTO: &str = "auto";
+
 /// A value of some [`Kind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -43,11 +48,11 @@ pub enum Value {
     Address(SocketAddr),
     /// Of [`Kind::Path`].
     Path(PathBuf),
-    /// Of [`Kind::Choice`].
+    /// Of [`Kind::Choice`], and [`AUTO`] of [`Kind::AutoCount`].
     Word(&'static str),
     /// Of [`Kind::Flag`].
     Flag(bool),
-    /// Of [`Kind::Count`] and [`Kind::Bytes`].
+    /// Of [`Kind::Count`], [`Kind::AutoCount`] and [`Kind::Bytes`].
     Number(u64),
     /// Of [`Kind::Time`].
     Time(Duration),
@@ -67,6 +72,8 @@ impl Kind {
             Self::Choice(words) => words.iter().find(|&&word| word == text).map(|&word| Value::Word(word)),
             Self::Flag => text.parse().ok().map(Value::Flag),
             Self::Count(min, max) => within(units::parse_count(text)?, min, max).map(Value::Number),
+            Self::AutoCount(..) if text == AUTO => Some(Value::Word(AUTO)),
+            Self::AutoCount(min, max) => within(units::parse_count(text)?, min, max).map(Value::Number),
             Self::Bytes(min, max) => within(units::parse_bytes(text)?, min, max).map(Value::Number),
             Self::Time(min, max) => within(units::parse_duration(text)?, min, max).map(Value::Time),
             Self::Cors => Cors::parse(text.split(',').map(str::trim)).map(Value::Cors),
@@ -83,6 +90,7 @@ impl Kind {
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Flag => "true or false".into(),
             Self::Count(min, max) => format!("a whole number from {min} to {max}"),
+            Self::AutoCount(min, max) => format!("{AUTO} or a whole number from {min} to {max}"),
             Self::Bytes(min, max) => {
                 let (min, max) = (units::bytes(min), units::bytes(max));
                 format!("a number of bytes from {min} to {max}, such as 65536, 64KiB or 256MiB")
@@ -108,7 +116,7 @@ impl Kind {
             Self::Path => "PATH",
             Self::Choice(_) => "WORD",
             Self::Flag => "BOOL",
-            Self::Count(..) => "COUNT",
+            Self::Count(..) | Self::AutoCount(..) => "COUNT",
             Self::Bytes(..) => "BYTES",
             Self::Time(..) => "TIME",
             Self::Cors => "ORIGINS",
@@ -124,6 +132,7 @@ impl Kind {
             Self::Choice(words) => words.join(", "),
             Self::Flag => "true, false".into(),
             Self::Count(min, max) => format!("{min} to {max}"),
+            Self::AutoCount(min, max) => format!("{AUTO}, {min} to {max}"),
             Self::Bytes(min, max) => format!("{} to {}", units::bytes(min), units::bytes(max)),
             Self::Time(min, max) => format!("{} to {}", units::duration(min), units::duration(max)),
             Self::Cors => "auto, any, none, origins".into(),
@@ -151,7 +160,7 @@ impl Kind {
     pub fn print_toml(self, value: &Value) -> String {
         match value {
             Value::Flag(_) => self.print(value),
-            Value::Number(_) if matches!(self, Self::Count(..)) => self.print(value),
+            Value::Number(_) if matches!(self, Self::Count(..) | Self::AutoCount(..)) => self.print(value),
             _ => quote(&self.print(value)),
         }
     }
@@ -208,6 +217,10 @@ mod tests {
             (Kind::Count(1, 10), "10", Some("10")),
             (Kind::Count(1, 10), "0", None),
             (Kind::Count(1, 10), "11", None),
+            (Kind::AutoCount(0, 10), "auto", Some("auto")),
+            (Kind::AutoCount(0, 10), "0", Some("0")),
+            (Kind::AutoCount(0, 10), "11", None),
+            (Kind::AutoCount(0, 10), "Auto", None),
             (Kind::Bytes(1024, 1 << 20), "1024", Some("1KiB")),
             (Kind::Bytes(1024, 1 << 20), "1023", None),
             (Kind::Bytes(1024, 1 << 20), "2MiB", None),
@@ -235,6 +248,8 @@ mod tests {
         let cases = [
             (Kind::Flag, "true", "true"),
             (Kind::Count(0, 9), "7", "7"),
+            (Kind::AutoCount(0, 9), "7", "7"),
+            (Kind::AutoCount(0, 9), "auto", "\"auto\""),
             (Kind::Bytes(0, 9), "7", "\"7B\""),
             (Kind::Path, "a\"b\\c\n", r#""a\"b\\c\u000a""#),
         ];

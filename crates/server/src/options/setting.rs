@@ -9,7 +9,7 @@ use std::time::Duration;
 use bongsu_core::ChannelPattern;
 use bongsu_core::policy::Durability;
 
-use super::kind::Value;
+use super::kind::{AUTO, Value};
 use crate::config::{Cors, Engine, LogFormat, LogLevel};
 
 /// A field that an option can set.
@@ -124,6 +124,30 @@ impl Setting for usize {
     fn from_value(value: Value) -> Option<Self> {
         u64::from_value(value).map(crate::config::bytes_in_memory)
     }
+}
+
+impl Setting for u32 {
+    fn to_value(&self) -> Option<Value> {
+        Some(Value::Number((*self).into()))
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        u64::from_value(value).and_then(|number| number.try_into().ok())
+    }
+}
+
+/// A number that the server finds itself unless it is said. As an `Option` nothing would stand for "not set".
+pub(super) fn auto_to_value(field: &Option<usize>) -> Option<Value> {
+    field.map_or(Some(Value::Word(AUTO)), |number| number.to_value())
+}
+
+/// Puts the value into such a field; false when it is of another kind.
+pub(super) fn assign_auto(field: &mut Option<usize>, value: Value) -> bool {
+    if value == Value::Word(AUTO) {
+        *field = None;
+        return true;
+    }
+    field.assign(value)
 }
 
 impl<T: Setting> Setting for Option<T> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::kind::Kind;
-use super::setting::{Setting as _, words};
+use super::setting::{Setting as _, assign_auto, auto_to_value, words};
 use super::{Audience, Opt, Reach, Section};
 use crate::config::{Config, Engine, LogFormat, LogLevel, Rule};
 use bongsu_core::policy::Durability;
@@ -28,9 +28,19 @@ const AGE: Kind = seconds(1, 36_500 * DAY);
 const PAYLOAD: Kind = Kind::Bytes(1, 256 * MIB);
 const DURABILITY: Kind = Kind::Choice(&words::<Durability, 3>());
 
-/// An option of `$target` that sets `$field`.
+/// An option of `$target` that sets `$field`; `auto` before the field for one that the server finds itself.
 macro_rules! opt {
     ($target:ty, $path:literal, $kind:expr, $($field:ident).+, $help:literal, $more:literal) => {
+        opt!($target, $path, $kind, $help, $more,
+            get: |target: &$target| target.$($field).+.to_value(),
+            set: |target: &mut $target, value| target.$($field).+.assign(value))
+    };
+    ($target:ty, $path:literal, $kind:expr, auto $($field:ident).+, $help:literal, $more:literal) => {
+        opt!($target, $path, $kind, $help, $more,
+            get: |target: &$target| auto_to_value(&target.$($field).+),
+            set: |target: &mut $target, value| assign_auto(&mut target.$($field).+, value))
+    };
+    ($target:ty, $path:literal, $kind:expr, $help:literal, $more:literal, get: $get:expr, set: $set:expr) => {
         Opt {
             path: $path,
             kind: $kind,
@@ -39,8 +49,8 @@ macro_rules! opt {
             since: "0.1",
             reach: Reach::Everywhere,
             audience: Audience::Operators,
-            get: |target: &$target| target.$($field).+.to_value(),
-            set: |target: &mut $target, value| target.$($field).+.assign(value),
+            get: $get,
+            set: $set,
         }
     };
 }
@@ -80,6 +90,10 @@ pub const OPTIONS: &[Opt<Config>] = &[
     opt!(Config, "reconnect_window", seconds(0, 10 * MINUTE), limits.reconnect_window,
         "Spread reconnects after a restart over this time",
         "Each client draws its own moment in the window. With very many clients a longer window keeps the start calm."),
+    opt!(Config, "shards", Kind::AutoCount(0, 64), auto shards, "How many threads serve sockets",
+        "They serve reads and publishes over plain HTTP/1.1 and WebSockets, and pass everything else on. `auto`: one for \
+         each processor that the process may use, at most 16. With 0 there are none, and everything is served as the \
+         rest is."),
     opt!(Config, "test_endpoints", Kind::Flag, test_endpoints, "Serve /test/…, for conformance suites",
         "Refused on an address that other machines reach.").for_tests(),
 
@@ -119,6 +133,15 @@ pub const OPTIONS: &[Opt<Config>] = &[
     opt!(Config, "limits.connections_max", Kind::Count(1, 10_000_000), limits.connections_max,
         "The most connections at a time", "Waiting long polls count. The operating system's limit on open files \
          (`ulimit -n`) has to be higher."),
+    opt!(Config, "limits.sockets_max", Kind::AutoCount(1, 20_000_000), auto limits.sockets_max,
+        "The most sockets at a time",
+        "Those included that have asked nothing yet. `auto`: a tenth more than `connections_max`. Beyond it who comes waits \
+         in the backlog of the operating system."),
+    opt!(Config, "limits.handshakes_per_second", Kind::Count(1, 1_000_000), limits.handshakes_per_second,
+        "How many streams and WebSockets are opened a second",
+        "Beyond it a client is told when to come back, and is let in then."),
+    opt!(Config, "limits.handshakes_burst", Kind::Count(1, 10_000_000), limits.handshakes_burst,
+        "How many streams and WebSockets are opened at once after a quiet time", ""),
     opt!(Config, "limits.publishes_in_flight_max", Kind::Count(1, 10_000_000), limits.publishes_in_flight_max,
         "The most events waiting for the log", "Beyond it a publish is answered 503 with a time to come back."),
     opt!(Config, "limits.publish_bytes_in_flight_max", Kind::Bytes(MIB, TIB), limits.publish_bytes_in_flight_max,

@@ -24,7 +24,7 @@ fn another_value(option: &Opt<Config>) -> String {
         Kind::Path => vec!["elsewhere".into()],
         Kind::Flag => vec!["true".into(), "false".into()],
         Kind::Choice(words) => words.iter().map(|word| (*word).into()).collect(),
-        Kind::Count(min, max) => vec![min.to_string(), max.to_string()],
+        Kind::Count(min, max) | Kind::AutoCount(min, max) => vec![min.to_string(), max.to_string()],
         Kind::Bytes(min, max) => vec![units::bytes(min), units::bytes(max)],
         Kind::Time(min, max) => vec![units::duration(min), units::duration(max)],
         Kind::Cors => vec!["none".into()],
@@ -56,6 +56,7 @@ fn company(option: &Opt<Config>) -> Vec<(&'static str, &'static str)> {
     match option.name() {
         "body_bytes_max" => vec![("payload-bytes-max", "1KiB")],
         "publish_bytes_in_flight_max" => vec![("payload-bytes-max", "1KiB"), ("body-bytes-max", "1KiB")],
+        "sockets_max" => vec![("connections-max", "1")],
         _ => Vec::new(),
     }
 }
