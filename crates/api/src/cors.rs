@@ -5,6 +5,8 @@
 //! the server looks at the origin itself.
 
 use bongsu_core::{ErrorCode, Problem};
+use bongsu_wire::HeaderLookup;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 /// Which web origins may use the API from a browser. Credentials such as cookies are never allowed across sites.
@@ -23,41 +25,62 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "Accept, Authorization, Cache-Control, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer",
 );
 /// What a page may see beside the headers that are always shown.
-const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("Allow, ETag, Retry-After");
+const RESPONSE_HEADERS: &str = "Allow, ETag, Retry-After";
 /// How long a browser may remember a preflight, in seconds: the longest that Chromium takes.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 impl Cors {
     /// The origin to name in the answer, if the page may see it.
-    pub(crate) fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {
+    pub(crate) fn allowed(&self, request: &dyn HeaderLookup) -> Option<&str> {
         match self {
             // Also without an `Origin`: the answer is then the same for everybody, whatever caches lie between.
-            Self::Any => Some(HeaderValue::from_static("*")),
+            Self::Any => Some("*"),
             Self::None => None,
             Self::Only(origins) => {
-                let origin = request.get(header::ORIGIN)?;
-                origins.iter().any(|known| known.as_bytes() == origin.as_bytes()).then(|| origin.clone())
+                let origin = request.first_value("origin")?;
+                origins.iter().find(|known| known.as_bytes() == origin).map(String::as_str)
             }
         }
     }
 
     /// Adds to an answer what every answer has.
-    pub(crate) fn mark(&self, allowed: Option<HeaderValue>, headers: &mut HeaderMap) {
-        if let Some(origin) = allowed {
+    pub(crate) fn mark(&self, allowed: Option<&str>, headers: &mut HeaderMap) {
+        if let Some(Ok(origin)) = allowed.map(HeaderValue::from_str) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(RESPONSE_HEADERS));
         }
-        // The answer differs by origin: without this, a cache would show one origin's answer to another.
-        if matches!(self, Self::Only(_)) && !varies_by_origin(headers) {
+        if self.differs_by_origin() && !varies_by_origin(headers) {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
     }
 
+    /// The same as lines of a head, but for `Vary`.
+    pub(crate) fn lines(allowed: Option<&str>) -> Bytes {
+        match allowed {
+            None => Bytes::new(),
+            Some(origin) => Bytes::from(format!(
+                "access-control-allow-origin: {origin}\r\naccess-control-expose-headers: {RESPONSE_HEADERS}\r\n"
+            )),
+        }
+    }
+
+    /// Whether an answer must say so: without that, a cache would show one origin's answer to another.
+    pub(crate) fn differs_by_origin(&self) -> bool {
+        matches!(self, Self::Only(_))
+    }
+
+    /// Every answer of [`Cors::allowed`] but none.
+    pub(crate) fn known(&self) -> Vec<&str> {
+        match self {
+            Self::Any => vec!["*"],
+            Self::None => Vec::new(),
+            Self::Only(origins) => origins.iter().map(String::as_str).collect(),
+        }
+    }
+
     /// Adds to an answer what a preflight asks for. `methods` are those of the path.
-    pub(crate) fn permit(&self, request: &HeaderMap, methods: &HeaderValue, headers: &mut HeaderMap) {
-        let is_preflight =
-            request.contains_key(header::ORIGIN) && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if is_preflight && self.allowed(request).is_some() {
+    pub(crate) fn permit(&self, request: &dyn HeaderLookup, methods: &HeaderValue, headers: &mut HeaderMap) {
+        if is_preflight(request) && self.allowed(request).is_some() {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
             headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
@@ -66,28 +89,32 @@ impl Cors {
 
     /// RFC 6455 §10.2: "Servers that are not intended to process input from any web page but only for certain sites
     /// SHOULD verify the |Origin| field is an origin they expect."
-    pub(crate) fn check_socket(&self, request: &HeaderMap) -> Result<(), Problem> {
-        let Some(origin) = request.get(header::ORIGIN).filter(|_| is_websocket(request)) else { return Ok(()) };
+    pub(crate) fn check_socket(&self, request: &dyn HeaderLookup) -> Result<(), Problem> {
+        let Some(origin) = request.first_value("origin").filter(|_| is_websocket(request)) else { return Ok(()) };
         if self.allowed(request).is_some() || is_own(origin, request) {
             return Ok(());
         }
+        let origin = String::from_utf8_lossy(origin);
         let detail = format!("pages of the origin {origin:?} may not open a WebSocket here");
         Err(Problem::new(ErrorCode::NotPermitted, detail).hint("add the origin to the server's option `cors`"))
     }
 }
 
-fn is_websocket(request: &HeaderMap) -> bool {
-    let upgrade = request.get(header::UPGRADE).map(HeaderValue::as_bytes).unwrap_or_default();
-    upgrade.eq_ignore_ascii_case(b"websocket")
+/// Whether a browser asks what a page may do (the Fetch standard's "CORS-preflight request").
+pub(crate) fn is_preflight(request: &dyn HeaderLookup) -> bool {
+    ["origin", "access-control-request-method"].iter().all(|name| request.first_value(name).is_some())
+}
+
+fn is_websocket(request: &dyn HeaderLookup) -> bool {
+    request.first_value("upgrade").is_some_and(|upgrade| upgrade.eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Whether the page came from the very host it now talks to. The scheme is not compared: behind a proxy that ends TLS
 /// the server cannot know its own.
-fn is_own(origin: &HeaderValue, request: &HeaderMap) -> bool {
-    let host = request.get(header::HOST).map(HeaderValue::as_bytes);
-    let origin = origin.to_str().unwrap_or_default();
+fn is_own(origin: &[u8], request: &dyn HeaderLookup) -> bool {
+    let origin = std::str::from_utf8(origin).unwrap_or_default();
     let origin_host = origin.split_once("://").map(|(_, host)| host.as_bytes());
-    origin_host.is_some() && origin_host == host
+    origin_host.is_some() && origin_host == request.first_value("host")
 }
 
 fn varies_by_origin(headers: &HeaderMap) -> bool {
@@ -129,7 +156,8 @@ mod tests {
         for (cors, origin, expected) in cases {
             let request = origin.map(|origin| headers(&[("origin", origin)])).unwrap_or_default();
             let allowed = cors.allowed(&request);
-            assert_eq!(allowed.as_ref().map(|value| value.to_str().unwrap()), expected, "{cors:?} {origin:?}");
+            assert_eq!(allowed, expected, "{cors:?} {origin:?}");
+            assert!(allowed.is_none_or(|allowed| cors.known().contains(&allowed)), "{cors:?} {origin:?}");
         }
     }
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::body::Lingering;
 use crate::problem::Refusal;
 use crate::routes::{Parameters, Route};
-use crate::{App, parameters};
+use crate::{App, cors, parameters};
 
 /// What a page may try on a path that does not exist, so that it gets to see that.
 const ALL_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
@@ -37,16 +37,27 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     app.cors.mark(origin, headers);
-    app.0.requests.add(route, &method, response.status());
+    answered(&app, route, &method, response.status(), Some(started));
+    without_false_length(&method, response)
+}
+
+/// Counts a request that was answered, and tells of it.
+pub(crate) fn answered(
+    app: &App,
+    route: Option<&Route>,
+    method: &Method,
+    status: StatusCode,
+    started: Option<Instant>,
+) {
+    app.0.requests.add(route, method, status);
     // The route and not the path: a path may hold the id of a connection, and who knows that may speak for it.
     tracing::debug!(
         method = method.as_str(),
         route = route.map_or("none", |route| route.path),
-        status = response.status().as_u16(),
-        micros = started.elapsed().as_micros(),
+        status = status.as_u16(),
+        micros = started.map(|started| started.elapsed().as_micros()),
         "answered"
     );
-    without_false_length(&method, response)
 }
 
 /// What can be said before a handler is asked.
@@ -119,17 +130,13 @@ fn options(app: &App, route: Option<&Route>, request: &Request) -> Option<Respon
     let methods = match route {
         Some(route) => route.allow(),
         // RFC 9110 §9.3.7: `*` is the server in general.
-        None if request.uri().path() == "*" || is_preflight(request.headers()) => ALL_METHODS,
+        None if request.uri().path() == "*" || cors::is_preflight(request.headers()) => ALL_METHODS,
         None => return None,
     };
     let mut response = StatusCode::NO_CONTENT.into_response();
     app.cors.permit(request.headers(), &methods, response.headers_mut());
     response.headers_mut().insert(header::ALLOW, methods);
     Some(response)
-}
-
-fn is_preflight(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The answer where a route matches and the method does not.

@@ -1,9 +1,10 @@
 //! Publish, manage, health and metrics over HTTP.
 //!
-//! [`router`] puts everything the server answers under one roof: reads go to `bongsu-transports` as they are; publishes
+//! [`App::router`] puts everything the server answers under one roof: reads go to `bongsu-transports` as they are; publishes
 //! are read from the request by `bongsu-wire` and handed to the hub; the rest is management. What holds for every answer
 //! (problems as RFC 9457, methods, CORS, counting) is in one place, the `layer`; which paths exist is one table, `routes`,
-//! from which methods, parameters, hints, metrics and the tests of the OpenAPI document follow.
+//! from which methods, parameters, hints, metrics and the tests of the OpenAPI document follow. [`App::front`] is the same for
+//! reads and publishes that socket shards answer without the router.
 //!
 //! This crate must not know sockets, TLS, configuration files or a concrete store.
 
@@ -12,6 +13,7 @@ mod channels;
 mod connections;
 mod cors;
 mod count;
+mod front;
 mod health;
 mod layer;
 mod metrics;
@@ -30,14 +32,15 @@ mod welcome;
 
 use std::sync::Arc;
 
+use axum::Router;
 use bongsu_core::Millis;
 use bongsu_core::limits::Limits;
 use bongsu_hub::Hub;
 use bongsu_transports::Transports;
+use bongsu_transports::shard::Front;
 use tokio::sync::watch;
 
 pub use cors::Cors;
-pub use router::router;
 pub use service::{Service, service};
 
 /// Everything the API needs.
@@ -61,9 +64,9 @@ pub struct Api {
     pub draining: watch::Receiver<bool>,
 }
 
-/// What every handler sees. Cheap to clone.
+/// The API: what every handler sees. Cheap to clone; all clones count together.
 #[derive(Clone)]
-struct App(Arc<Inner>);
+pub struct App(Arc<Inner>);
 
 struct Inner {
     api: Api,
@@ -73,8 +76,23 @@ struct Inner {
 }
 
 impl App {
-    fn new(api: Api) -> Self {
+    /// The API over these parts.
+    #[must_use]
+    pub fn new(api: Api) -> Self {
         Self(Arc::new(Inner { api, requests: count::Requests::default(), nobody: Arc::from("") }))
+    }
+
+    /// Everything the server answers over HTTP, upgrades included. Serve it by [`service`](crate::service()), on connections
+    /// that allow upgrades.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        router::router(self.clone())
+    }
+
+    /// What socket shards need to answer reads and publishes as the router does.
+    #[must_use]
+    pub fn front(&self) -> Arc<dyn Front> {
+        Arc::new(front::ApiFront::new(self.clone()))
     }
 
     fn is_draining(&self) -> bool {

@@ -36,7 +36,8 @@ pub(crate) async fn to_channel(State(app): State<App>, request: Request) -> Answ
     Ok(json(one(&app, item).await?))
 }
 
-fn payload_bound(app: &App, channel: &ChannelName) -> Bound {
+/// How large the body of a publish to the channel may be.
+pub(crate) fn payload_bound(app: &App, channel: &ChannelName) -> Bound {
     let payload = app.hub.rules().policy(channel).payload_bytes_max;
     let body = app.limits.body_bytes_max;
     if payload <= body {

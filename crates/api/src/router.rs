@@ -8,13 +8,9 @@ use axum::response::Response;
 use axum::routing::get;
 
 use crate::routes::ECHO;
-use crate::{Api, App, channels, connections, health, layer, metrics, openapi, path, publish, welcome};
+use crate::{App, channels, connections, health, layer, metrics, openapi, path, publish, welcome};
 
-/// Everything the server answers over HTTP, upgrades included. Serve it by [`service`](crate::service()), on connections
-/// that allow upgrades.
-pub fn router(api: Api) -> Router {
-    let test_endpoints = api.test_endpoints;
-    let app = App::new(api);
+pub(crate) fn router(app: App) -> Router {
     let router = Router::new()
         .route("/", get(welcome::page))
         .route("/v1/events", get(read_several).post(publish::to_events))
@@ -27,7 +23,7 @@ pub fn router(api: Api) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::page))
         .route("/openapi.json", get(openapi::page));
-    let router = if test_endpoints { router.route(ECHO.path, get(echo)) } else { router };
+    let router = if app.test_endpoints { router.route(ECHO.path, get(echo)) } else { router };
     router
         .fallback(path::unknown)
         .method_not_allowed_fallback(layer::method_not_allowed)

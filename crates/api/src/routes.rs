@@ -47,12 +47,17 @@ const fn delete(parameters: Parameters) -> Endpoint {
     Endpoint { method: Method::DELETE, parameters }
 }
 
+/// Reads of several channels, and publishes that name their channels.
+pub(crate) const EVENTS: &str = "/v1/events";
+/// One channel.
+pub(crate) const CHANNEL: &str = "/v1/channels/{channel}";
+
 /// Every path but those for tests.
 pub(crate) static ROUTES: &[Route] = &[
     Route { path: "/", endpoints: &[get(These(&[]))] },
-    Route { path: "/v1/events", endpoints: &[get(OfARead), post(These(&[]))] },
+    Route { path: EVENTS, endpoints: &[get(OfARead), post(These(&[]))] },
     Route { path: "/v1/channels", endpoints: &[get(These(&["prefix", "after", "limit"]))] },
-    Route { path: "/v1/channels/{channel}", endpoints: &[get(OfARead), post(OfAPublish), delete(These(&[]))] },
+    Route { path: CHANNEL, endpoints: &[get(OfARead), post(OfAPublish), delete(These(&[]))] },
     Route { path: "/v1/channels/{channel}/info", endpoints: &[get(These(&[]))] },
     Route { path: "/v1/connections", endpoints: &[get(These(&["after", "limit"]))] },
     Route { path: "/v1/connections/{connection}", endpoints: &[get(These(&[])), delete(These(&["reconnect"]))] },

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bongsu_api::Api;
+use bongsu_api::{Api, App};
 use bongsu_core::log::Log;
 use bongsu_core::policy::Rules;
 use bongsu_core::{Clock, Millis, Problem};
@@ -111,7 +111,7 @@ impl Parts {
             config::Cors::None => bongsu_api::Cors::None,
             config::Cors::Only(origins) => bongsu_api::Cors::Only(origins.clone()),
         };
-        let router = bongsu_api::router(Api {
+        let app = App::new(Api {
             hub: self.hub.clone(),
             transports: self.transports.clone(),
             limits: config.limits(),
@@ -121,6 +121,7 @@ impl Parts {
             test_endpoints: config.test_endpoints,
             draining,
         });
+        let router = app.router();
         if config.test_endpoints { router.merge(test_clock::router(clock)) } else { router }
     }
 

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod cors;
+mod front;
 mod health;
 mod http2;
 mod lists;

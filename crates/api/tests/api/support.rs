@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bongsu_api::{Api, Cors, Service, router, service};
+use bongsu_api::{Api, App, Cors, Service, service};
 use bongsu_core::limits::Limits;
 use bongsu_core::policy::{Policy, Rules};
 use bongsu_core::{Chance, ChannelPattern, Clock, Millis};
@@ -58,6 +58,7 @@ impl Default for Setup {
 
 /// A running server; dropping it ends it.
 pub(crate) struct Server {
+    pub(crate) app: App,
     pub(crate) addr: SocketAddr,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) draining: watch::Sender<bool>,
@@ -84,8 +85,9 @@ impl Server {
         let api = Api { hub, transports, limits, cors, started, version: "1.2.3", test_endpoints, draining: told };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(listener, service(router(api))));
-        Self { addr, log, draining, running: Some(running), serving }
+        let app = App::new(api);
+        let serving = tokio::spawn(serve(listener, service(app.router())));
+        Self { app, addr, log, draining, running: Some(running), serving }
     }
 
     /// Stops the sequencer, as at the end of a drain.
