@@ -119,9 +119,13 @@ impl Thread {
         if self.polling(index).is_none_or(|polling| polling.fetching || polling.phase == Phase::Gathering) {
             return;
         }
-        if !self.gather(index, None) {
-            return;
+        if self.gather(index, None) {
+            self.settle_poll(index);
         }
+    }
+
+    /// All there is was read: answers, or waits for more.
+    fn settle_poll(&mut self, index: u32) {
         let Some(polling) = self.polling(index) else { return };
         match (polling.phase, polling.gathered.as_ref().is_none_or(|gathered| gathered.is_empty())) {
             (Phase::AtOnce, _) => self.end_poll(index, None),
@@ -157,6 +161,9 @@ impl Thread {
         let Some(polling) = self.polling(index) else { return };
         let close = polling.entry.as_ref().and_then(Entry::take_close);
         polling.phase = Phase::AtOnce;
+        if let Some(gathered) = &mut polling.gathered {
+            gathered.again();
+        }
         if !polling.fetching && self.gather(index, None) {
             self.end_poll(index, close.map(|close| close.retry));
         }
@@ -169,10 +176,7 @@ impl Thread {
             let State::Polling(polling) = &mut conns[index as usize].state else { return false };
             let new = || Box::new(Gathered::new(polling.limit as usize, polling.format));
             let gathered = polling.gathered.get_or_insert_with(new);
-            let Some(room) = gathered.room() else {
-                gathered.again();
-                return true;
-            };
+            let Some(room) = gathered.room() else { return true };
             let mut pages = MemberPages { group, member: &mut polling.member, fetched: fetched.take() };
             match pages.page(room) {
                 Ok(page) => {
@@ -198,7 +202,7 @@ impl Thread {
         match fetched {
             Ok(fetched) => {
                 if self.gather(index, Some(fetched)) {
-                    self.drive_poll(index);
+                    self.settle_poll(index);
                 }
             }
             Err(problem) => self.end_poll_with(index, Err(problem)),

@@ -1,0 +1,401 @@
+//! Shards over real sockets, with the least layer above them: what they answer, what they hand over, and that nobody
+//! loses or repeats an event.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use bongsu_core::limits::Limits;
+use bongsu_core::log::Draft;
+use bongsu_core::policy::{Policy, Rules};
+use bongsu_core::{Chance, Clock, Millis, Payload, PayloadKind, Problem};
+use bongsu_hub::{Hub, Running};
+use bongsu_log::{LogConfig, MemoryLog};
+use bongsu_transports::Transports;
+use bongsu_transports::shard::{Front, HandedOver, Route, Settings, Shards};
+use bongsu_wire::http1::{Head, Method};
+use bytes::Bytes;
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Millis {
+        Millis(1_000)
+    }
+}
+
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl Chance for Counting {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+/// Two paths, and nothing around them.
+struct Plain;
+
+impl Front for Plain {
+    fn route<'a>(&self, head: &Head<'a>) -> Route<'a> {
+        match (head.path.strip_prefix("/v1/channels/"), head.method) {
+            (Some(channel), Method::Post) => Route::Publish(channel),
+            (Some(channel), _) => Route::Read(Some(channel)),
+            (None, _) if head.path == "/v1/events" => Route::Read(None),
+            _ => Route::Other,
+        }
+    }
+
+    fn check(&self, _: &Head<'_>) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn marks(&self, _: &Head<'_>, _: Route<'_>) -> Bytes {
+        Bytes::from_static(b"x-mark: here\r\n")
+    }
+
+    fn draft(&self, _: &Head<'_>, channel: &str, body: Bytes) -> Result<Draft, Problem> {
+        Ok(draft(channel, body))
+    }
+
+    fn body_bytes_max(&self, _: &str) -> usize {
+        1 << 20
+    }
+
+    fn answered(&self, _: Route<'_>, _: Method, _: u16) {}
+
+    fn published(&self, _: Duration) {}
+}
+
+fn draft(channel: &str, bytes: Bytes) -> Draft {
+    Draft {
+        channel: channel.parse().unwrap(),
+        kind: None,
+        key: None,
+        user: None,
+        ttl: None,
+        store: true,
+        payload: Payload { kind: PayloadKind::Json, content_type: None, bytes },
+        idempotency: None,
+        subscribers: 0,
+    }
+}
+
+struct House {
+    hub: Hub,
+    transports: Transports,
+    shards: Option<Shards>,
+    address: std::net::SocketAddr,
+    handed_over: Receiver<HandedOver>,
+    runtime: tokio::runtime::Runtime,
+    _running: Running,
+}
+
+impl House {
+    fn new(limits: Limits, count: usize) -> Self {
+        let rules = Arc::new(Rules::new(Vec::new(), Policy::default()));
+        let log = Arc::new(MemoryLog::new(rules.clone(), LogConfig::default()));
+        let (hub, running) = Hub::start(log, rules, &limits, Arc::new(Fixed)).unwrap();
+        let transports = Transports::new(hub.clone(), limits.clone(), Arc::new(Counting::default()));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, handed_over) = channel();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let shards = Shards::start(Settings {
+            transports: transports.clone(),
+            front: Arc::new(Plain),
+            listener,
+            count,
+            limits,
+            hand_over: Arc::new(move |handed| sender.send(handed).unwrap()),
+            runtime: runtime.handle().clone(),
+        });
+        let shards = Some(shards.unwrap());
+        Self { hub, transports, shards, address, handed_over, runtime, _running: running }
+    }
+
+    fn publish(&self, channel: &str, data: impl Into<Bytes>) {
+        let (done, answer) = channel_of_one();
+        self.hub.publish(vec![draft(channel, data.into())], move |result| done.send(result).unwrap()).unwrap();
+        answer.recv().unwrap().unwrap();
+    }
+
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, read: Vec::new() }
+    }
+
+    fn get(&self, target: &str, headers: &str) -> Client {
+        let mut client = self.connect();
+        client.get(target, headers);
+        client
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(shards) = self.shards.take() {
+            shards.stop();
+        }
+    }
+}
+
+fn channel_of_one<T>() -> (std::sync::mpsc::Sender<T>, Receiver<T>) {
+    channel()
+}
+
+/// What has come and was not looked at is in `read`.
+struct Client {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Client {
+    fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    fn get(&mut self, target: &str, headers: &str) {
+        self.write(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n"));
+    }
+
+    fn post(&mut self, target: &str, body: &str) {
+        self.write(format!("POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    }
+
+    /// Reads more; false at the end.
+    fn fill(&mut self) -> bool {
+        let mut buffer = [0; 64 << 10];
+        let count = self.stream.read(&mut buffer).expect("nothing came");
+        self.read.extend_from_slice(&buffer[..count]);
+        count > 0
+    }
+
+    /// Everything up to and with `end`.
+    fn until(&mut self, end: &str) -> String {
+        let mut searched = 0;
+        loop {
+            let found = self.read[searched..].windows(end.len()).position(|window| window == end.as_bytes());
+            if let Some(at) = found {
+                let all: Vec<u8> = self.read.drain(..searched + at + end.len()).collect();
+                return String::from_utf8_lossy(&all).into_owned();
+            }
+            searched = (self.read.len() + 1).saturating_sub(end.len());
+            assert!(self.fill(), "ended before {end:?}: {}", String::from_utf8_lossy(&self.read));
+        }
+    }
+
+    fn to_end(&mut self) -> String {
+        while self.fill() {}
+        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    /// An answer with a length: its head and its body.
+    fn answer(&mut self) -> (String, String) {
+        let head = self.until("\r\n\r\n");
+        let length = head.to_lowercase();
+        let length = length.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+        while self.read.len() < length {
+            assert!(self.fill());
+        }
+        (head, String::from_utf8(self.read.drain(..length).collect()).unwrap())
+    }
+}
+
+/// Bodies that come in chunks, without their frames.
+fn unchunked(mut bytes: &str) -> String {
+    let mut out = String::new();
+    while let Some((length, rest)) = bytes.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        out.push_str(&rest[..length]);
+        bytes = &rest[length + 2..];
+    }
+    out
+}
+
+#[test]
+fn an_event_arrives_by_every_way() {
+    for count in [1, 2] {
+        let house = House::new(Limits::default(), count);
+        let mut sse = house.get("/v1/channels/x", "Accept: text/event-stream\r\n");
+        let mut stream = house.get("/v1/channels/x", "Accept: application/x-ndjson\r\n");
+        let mut waiting = house.get("/v1/channels/x?wait=20", "");
+        let key = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let mut socket = house.get("/v1/channels/x", key);
+        for client in [&mut sse, &mut stream, &mut socket] {
+            client.until("$live");
+        }
+        while house.hub.channel(&"x".parse().unwrap()).1.total() < 4 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut publisher = house.connect();
+        publisher.post("/v1/channels/x", "{\"n\":1}");
+        let (head, receipt) = publisher.answer();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("x-mark: here\r\n"), "{head}");
+        assert!(receipt.contains("\"offset\":1") && receipt.contains("\"subscribers\":4"), "{receipt}");
+        for client in [&mut sse, &mut stream, &mut socket] {
+            client.until("\"data\":{\"n\":1}}");
+        }
+        let (head, answer) = waiting.answer();
+        assert!(head.contains("etag: \""), "{head}");
+        assert!(answer.contains("\"data\":{\"n\":1}"), "{answer}");
+        // The connection of a poll takes the next one.
+        waiting.get("/v1/channels/x?since=start", "");
+        assert!(waiting.answer().1.contains("\"data\":{\"n\":1}"));
+    }
+}
+
+#[test]
+fn requests_may_come_in_any_pieces() {
+    let house = House::new(Limits::default(), 1);
+    let mut all = String::new();
+    for n in 1..=3 {
+        all += &format!("POST /v1/channels/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n{n}");
+        all += "GET /v1/channels/x?last=1 HTTP/1.1\r\nHost: h\r\n\r\n";
+    }
+    for size in [1, 2, 7, 64, all.len()] {
+        let mut client = house.connect();
+        for piece in all.as_bytes().chunks(size) {
+            client.write(piece);
+        }
+        for n in 1..=3 {
+            assert!(client.answer().1.contains("\"offset\""), "pieces of {size}");
+            let (_, answer) = client.answer();
+            assert!(answer.contains(&format!("\"data\":{n}")), "pieces of {size}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_plain_goes_over_with_every_byte() {
+    let house = House::new(Limits::default(), 1);
+    let foreign = [
+        "DELETE /v1/channels/x HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST /v1/channels/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /v1/channels/x HTTP/1.1\r\n\r\n",
+        "no http at all",
+    ];
+    for foreign in foreign {
+        for before in ["", "GET /v1/channels/x HTTP/1.1\r\nHost: h\r\n\r\n"] {
+            let mut client = house.connect();
+            client.write([before, foreign].concat());
+            let handed = house.handed_over.recv_timeout(Duration::from_secs(20)).expect(foreign);
+            let mut bytes = handed.bytes;
+            // What comes later is still in the socket.
+            handed.stream.set_nonblocking(false).unwrap();
+            let mut rest = vec![0; foreign.len() - bytes.len()];
+            (&handed.stream).read_exact(&mut rest).unwrap();
+            bytes.extend_from_slice(&rest);
+            assert_eq!(String::from_utf8(bytes).unwrap(), foreign);
+            if !before.is_empty() {
+                assert!(client.answer().1.contains("\"events\""), "the first is answered");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_stops_reading_misses_nothing() {
+    // A ring that holds little, so that a part of it comes from the log.
+    let limits = Limits { ring_bytes_max: 4 << 20, ..Limits::default() };
+    let house = House::new(limits, 1);
+    for accept in ["text/event-stream", "application/x-ndjson"] {
+        let mut slow = house.get("/v1/channels/x", &format!("Accept: {accept}\r\n"));
+        slow.until("$live");
+        let filler = "x".repeat(2_000);
+        const EVENTS: usize = 10_000;
+        for n in 0..EVENTS {
+            house.publish("x", format!("{{\"n\":{n},\"filler\":\"{filler}\"}}"));
+        }
+        let all = slow.until(&format!("{{\"n\":{},", EVENTS - 1));
+        let numbers: Vec<usize> =
+            all.split("\"data\":{\"n\":").skip(1).map(|rest| rest.split(',').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>(), "{accept}");
+    }
+}
+
+#[test]
+fn a_replay_comes_out_of_the_log() {
+    let house = House::new(Limits { ring_bytes_max: 1, ..Limits::default() }, 1);
+    for n in 0..1_000 {
+        house.publish("x", n.to_string());
+        house.publish("y", n.to_string());
+    }
+    let mut stream = house.get("/v1/events?channel=x&channel=y&since=start", "Accept: application/x-ndjson\r\n");
+    stream.until("\r\n\r\n");
+    let body = stream.until("$live");
+    let open = body.split("\"replay\":").nth(1).unwrap().split('}').next().unwrap();
+    assert_eq!((open, body.matches("\"data\":").count()), ("2000", 2_000), "{body}");
+    let mut poll = house.get("/v1/channels/x?since=start&limit=1000", "");
+    assert_eq!(poll.answer().1.matches("\"data\":").count(), 1_000);
+    let mut newest = house.get("/v1/events?channel=x&channel=y&limit=10", "");
+    let (_, newest) = newest.answer();
+    assert_eq!((newest.matches("\"data\":").count(), newest.matches("\"data\":999").count()), (10, 2), "{newest}");
+}
+
+#[test]
+fn a_publish_of_a_client_that_leaves_is_taken() {
+    let house = House::new(Limits::default(), 1);
+    for n in 1..=20 {
+        let mut client = house.connect();
+        client.post("/v1/channels/x", "1");
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert!(client.answer().1.contains(&format!("\"offset\":{n}")));
+        assert_eq!(client.to_end(), "");
+    }
+}
+
+#[test]
+fn a_drain_tells_everybody() {
+    let mut house = House::new(Limits::default(), 2);
+    let mut idle = house.connect();
+    let mut sse = house.get("/v1/channels/x", "Accept: text/event-stream\r\n");
+    let mut stream = house.get("/v1/channels/x", "Accept: application/x-ndjson\r\n");
+    let mut waiting = house.get("/v1/channels/x?wait=20", "");
+    sse.until("$live");
+    stream.until("$live");
+    while house.transports.connections().len() < 3 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let shards = house.shards.take().unwrap();
+    house.transports.drain();
+    shards.drain();
+    assert_eq!(idle.to_end(), "");
+    assert!(sse.to_end().contains("\"code\":1001"));
+    let end = stream.to_end();
+    assert!(end.contains("\"code\":1001") && end.ends_with("0\r\n\r\n"), "{end}");
+    assert!(waiting.answer().1.contains("\"events\":[]"));
+    house.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), shards.idle()).await.unwrap() });
+    // Who comes now is told when to come back.
+    let (head, _) = house.get("/v1/channels/x?wait=20", "").answer();
+    assert!(head.starts_with("HTTP/1.1 503") && head.contains("retry-after: "), "{head}");
+    let late = house.get("/v1/channels/x", "Accept: text/event-stream\r\n").to_end();
+    assert!(late.starts_with("HTTP/1.1 200") && late.contains("retry: ") && late.contains("$close"), "{late}");
+    shards.stop();
+    assert_eq!(house.transports.connections().len(), 0);
+}
+
+#[test]
+fn chunks_are_what_they_say() {
+    let house = House::new(Limits::default(), 1);
+    let mut sse = house.get("/v1/channels/x?heartbeat=5", "Accept: text/event-stream\r\n");
+    let head = sse.until("\r\n\r\n");
+    assert!(head.contains("transfer-encoding: chunked\r\n") && head.contains("content-type: text/event-stream\r\n"), "{head}");
+    for n in 0..100 {
+        house.publish("x", n.to_string());
+    }
+    let body = sse.until("\"data\":99}\n\n\r\n");
+    assert_eq!(unchunked(&body).matches("\ndata: {").count(), 102, "{body}");
+    // Nothing comes: a beat does.
+    assert!(sse.until("\n\n\r\n").contains("$beat"));
+}
