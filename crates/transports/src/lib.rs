@@ -21,6 +21,7 @@ mod session;
 pub mod shard;
 mod signal;
 mod socket;
+mod sockets;
 mod sse;
 mod stream;
 mod talk;
@@ -44,6 +45,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use body::Body;
 pub use connections::{ConnectionInfo, Connections};
+pub use sockets::{Pauses, SocketPlace, Sockets};
+pub use websocket::Alive;
 
 use connections::{Call, ConnectionId, Entry};
 use signal::Signal;
@@ -79,6 +82,7 @@ pub(crate) struct Context {
     limits: Limits,
     chance: Arc<dyn Chance>,
     connections: Connections,
+    sockets: Sockets,
     draining: AtomicBool,
     /// A permit per byte of polling answers that are not yet taken by their clients.
     answer_bytes: Arc<Semaphore>,
@@ -89,9 +93,10 @@ impl Transports {
     #[must_use]
     pub fn new(hub: Hub, limits: Limits, chance: Arc<dyn Chance>) -> Self {
         let connections = Connections::new(limits.connections_max);
+        let sockets = Sockets::new(limits.sockets_max());
         let draining = AtomicBool::new(false);
         let answer_bytes = Arc::new(Semaphore::new(ANSWER_BYTES_IN_FLIGHT_MAX));
-        Self { context: Arc::new(Context { hub, limits, chance, connections, draining, answer_bytes }) }
+        Self { context: Arc::new(Context { hub, limits, chance, connections, sockets, draining, answer_bytes }) }
     }
 
     /// Answers a read of `channel` (the segment of the path, still percent-encoded), or of those in the query when it is
@@ -129,6 +134,12 @@ impl Transports {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.context.connections
+    }
+
+    /// The sockets that are open, those that have asked nothing included. Kept by whoever accepts them.
+    #[must_use]
+    pub fn sockets(&self) -> &Sockets {
+        &self.context.sockets
     }
 
     /// Ends every connection in an orderly way, each with its own time to come back, and refuses new ones. Returns at

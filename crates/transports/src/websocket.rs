@@ -1,5 +1,6 @@
 //! WebSocket: full duplex. Objects go out as text frames, commands come in as text frames.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bongsu_core::read::ReadRequest;
@@ -20,6 +21,11 @@ use crate::{Context, response, socket};
 
 /// What our protocol is called in `Sec-WebSocket-Protocol`.
 pub(crate) const PROTOCOLS: &[&str] = &["bongsu.v1"];
+
+/// Something in the extensions of a request that lives as long as the WebSocket that the request becomes. Whoever serves
+/// connections that carry several requests cannot know otherwise that one is in use.
+#[derive(Clone)]
+pub struct Alive(pub Arc<dyn Any + Send + Sync>);
 
 /// The upgrade; the connection goes on in a task of its own.
 pub(crate) async fn open<B>(
@@ -54,8 +60,10 @@ where
     T: FnOnce(TokioIo<hyper::upgrade::Upgraded>) -> F + Send + 'static,
     F: Future<Output = ()> + Send,
 {
+    let alive = request.extensions_mut().remove::<Alive>();
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
+        let _alive = alive;
         // A client that is gone before the upgrade is done leaves nothing to do.
         if let Ok(upgraded) = upgrade.await {
             talk(TokioIo::new(upgraded)).await;

@@ -62,6 +62,17 @@ metrics! {
         };
     Gauge "bongsu_connections_max" "The bound of the same (connections_max)"
         = |now, samples| samples.value(now.app.limits.connections_max);
+    Gauge "bongsu_sockets" "Open sockets, those that have asked nothing included"
+        = |now, samples| samples.value(now.app.transports.sockets().open());
+    Gauge "bongsu_sockets_max" "The bound of the same (sockets_max)"
+        = |now, samples| samples.value(now.app.transports.sockets().max());
+    Counter "bongsu_accept_pauses_total" ["reason"]
+        "Times no socket was accepted for a moment: `full` at sockets_max, `failed` when the operating system gave none"
+        = |now, samples| {
+            let pauses = now.app.transports.sockets().pauses();
+            samples.with(&["full"], pauses.full);
+            samples.with(&["failed"], pauses.failed);
+        };
     Counter "bongsu_http_requests_total" ["route", "method", "status"] "Requests answered; a stream counts when it begins"
         = |now, samples| now.app.0.requests.each(|labels, count| samples.with(&labels, count));
     Gauge "process_start_time_seconds" "When the server started, in Unix time"
