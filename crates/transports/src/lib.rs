@@ -7,7 +7,6 @@
 //!
 //! A transport must not know what channels are for, who may read them, or how events are stored.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the drivers begin to ask it with the shards"))]
 mod admission;
 mod answer;
 mod body;
@@ -27,9 +26,10 @@ mod stream;
 mod talk;
 mod websocket;
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bongsu_core::control::{Close, close_code};
 use bongsu_core::cursor::Since;
@@ -48,6 +48,7 @@ pub use connections::{ConnectionInfo, Connections};
 pub use sockets::{Pauses, SocketPlace, Sockets};
 pub use websocket::Alive;
 
+use admission::Admission;
 use connections::{Call, ConnectionId, Entry};
 use signal::Signal;
 
@@ -83,6 +84,8 @@ pub(crate) struct Context {
     chance: Arc<dyn Chance>,
     connections: Connections,
     sockets: Sockets,
+    admission: Mutex<Admission>,
+    started: Instant,
     draining: AtomicBool,
     /// A permit per byte of polling answers that are not yet taken by their clients.
     answer_bytes: Arc<Semaphore>,
@@ -94,9 +97,19 @@ impl Transports {
     pub fn new(hub: Hub, limits: Limits, chance: Arc<dyn Chance>) -> Self {
         let connections = Connections::new(limits.connections_max);
         let sockets = Sockets::new(limits.sockets_max());
-        let draining = AtomicBool::new(false);
-        let answer_bytes = Arc::new(Semaphore::new(ANSWER_BYTES_IN_FLIGHT_MAX));
-        Self { context: Arc::new(Context { hub, limits, chance, connections, sockets, draining, answer_bytes }) }
+        let admission = Admission::new(limits.handshakes_per_second, limits.handshakes_burst);
+        let context = Context {
+            hub,
+            limits,
+            chance,
+            connections,
+            sockets,
+            admission: Mutex::new(admission),
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+            answer_bytes: Arc::new(Semaphore::new(ANSWER_BYTES_IN_FLIGHT_MAX)),
+        };
+        Self { context: Arc::new(context) }
     }
 
     /// Answers a read of `channel` (the segment of the path, still percent-encoded), or of those in the query when it is
@@ -111,6 +124,15 @@ impl Transports {
             Err(problem) => return response::problem(&problem),
         };
         let way = read.way;
+        let peer = request.extensions().get::<Peer>().copied();
+        let admitted = match peer {
+            // Polls come again on the same connection: they are no handshakes.
+            Some(Peer(address)) if !way.is_polling() => context.admit(address),
+            _ => Ok(()),
+        };
+        if let Err(problem) = admitted {
+            return refusal(context, way, &problem);
+        }
         let answer = match way {
             Way::Poll => poll::answer(context, read).await,
             Way::LongPoll => long_poll::answer(context, read).await,
@@ -118,11 +140,7 @@ impl Transports {
             Way::Sse => sse::open(context, read).await,
             Way::WebSocket => websocket::open(context, read, &mut request).await,
         };
-        answer.unwrap_or_else(|problem| match way {
-            // The browser's EventSource never comes back after an error status, so it is told in its own words.
-            Way::Sse if problem.code.retry() == bongsu_core::error::Retry::Later => sse::refuse(context, &problem),
-            _ => response::problem(&problem),
-        })
+        answer.unwrap_or_else(|problem| refusal(context, way, &problem))
     }
 
     /// A WebSocket that sends back every message, on the same code as the real ones; for conformance suites.
@@ -136,6 +154,12 @@ impl Transports {
         &self.context.connections
     }
 
+    /// How many handshakes were told to come back later.
+    #[must_use]
+    pub fn handshakes_refused(&self) -> u64 {
+        self.context.admission.lock().unwrap_or_else(PoisonError::into_inner).counts().refused
+    }
+
     /// The sockets that are open, those that have asked nothing included. Kept by whoever accepts them.
     #[must_use]
     pub fn sockets(&self) -> &Sockets {
@@ -147,6 +171,18 @@ impl Transports {
     pub fn drain(&self) {
         self.context.draining.store(true, Ordering::SeqCst);
         self.context.connections.close_all(|| self.context.draining_close());
+    }
+}
+
+/// Who asks, as an extension of a request: without it nobody is kept waiting for a handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+fn refusal(context: &Context, way: Way, problem: &Problem) -> Response<Body> {
+    match way {
+        // The browser's EventSource never comes back after an error status, so it is told in its own words.
+        Way::Sse if problem.code.retry() == bongsu_core::error::Retry::Later => sse::refuse(context, problem),
+        _ => response::problem(problem),
     }
 }
 
@@ -192,6 +228,21 @@ impl Context {
             Problem::new(ErrorCode::Overloaded, detail).retry_after(self.draw_retry())
         })?;
         Ok(Bytes::from_owner(Counted { bytes, _room: room }))
+    }
+
+    /// Whether a handshake from `address` is taken now.
+    fn admit(&self, address: IpAddr) -> Result<(), Problem> {
+        let now = self.started.elapsed();
+        let admitted = self.admission.lock().unwrap_or_else(PoisonError::into_inner).admit(address, now);
+        admitted.map_err(|wait| {
+            let detail = format!(
+                "more clients come at once than are let in, {} a second (handshakes_per_second)",
+                self.limits.handshakes_per_second
+            );
+            Problem::new(ErrorCode::Overloaded, detail)
+                .hint("come back when you are told: you are let in then")
+                .retry_after(wait)
+        })
     }
 
     /// Takes a place in the table of connections.

@@ -201,7 +201,8 @@ impl Client {
     fn answer(&mut self) -> (String, String) {
         let head = self.until("\r\n\r\n");
         let length = head.to_lowercase();
-        let length = length.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+        let length =
+            length.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
         while self.read.len() < length {
             assert!(self.fill());
         }
@@ -318,8 +319,11 @@ fn a_reader_that_stops_reading_misses_nothing() {
             house.publish("x", format!("{{\"n\":{n},\"filler\":\"{filler}\"}}"));
         }
         let all = slow.until(&format!("{{\"n\":{},", EVENTS - 1));
-        let numbers: Vec<usize> =
-            all.split("\"data\":{\"n\":").skip(1).map(|rest| rest.split(',').next().unwrap().parse().unwrap()).collect();
+        let numbers: Vec<usize> = all
+            .split("\"data\":{\"n\":")
+            .skip(1)
+            .map(|rest| rest.split(',').next().unwrap().parse().unwrap())
+            .collect();
         assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>(), "{accept}");
     }
 }
@@ -390,7 +394,10 @@ fn chunks_are_what_they_say() {
     let house = House::new(Limits::default(), 1);
     let mut sse = house.get("/v1/channels/x?heartbeat=5", "Accept: text/event-stream\r\n");
     let head = sse.until("\r\n\r\n");
-    assert!(head.contains("transfer-encoding: chunked\r\n") && head.contains("content-type: text/event-stream\r\n"), "{head}");
+    assert!(
+        head.contains("transfer-encoding: chunked\r\n") && head.contains("content-type: text/event-stream\r\n"),
+        "{head}"
+    );
     for n in 0..100 {
         house.publish("x", n.to_string());
     }

@@ -16,6 +16,7 @@ use super::request::{Opening, Stash};
 use super::socket::Socket;
 use super::stream::Streaming;
 use super::wheel::Tick;
+use crate::SocketPlace;
 
 /// What is left of a write and is not longer than this is copied, so that it does not hold the larger buffer it was in,
 /// in bytes.
@@ -27,6 +28,8 @@ const STASH_BYTES_MAX: usize = 64 << 10;
 /// A connection.
 pub(crate) struct Conn {
     pub(crate) stream: TcpStream,
+    /// Counts the socket.
+    _place: SocketPlace,
     pub(crate) generation: u32,
     /// When something is to be done if nothing happens before.
     pub(crate) due: Tick,
@@ -40,7 +43,7 @@ pub(crate) struct Conn {
     pub(crate) blocked: bool,
     /// Ends when everything is written.
     pub(crate) closing: bool,
-    /// Has passed the admission of handshakes.
+    /// Has passed the admission of handshakes: later requests on the connection are none.
     pub(crate) admitted: bool,
     /// Is on the list of those who get another turn.
     pub(crate) queued: bool,
@@ -52,7 +55,7 @@ pub(crate) struct Conn {
 }
 
 // Thousands of idle connections hold one each. Debug builds of mio's sockets are larger.
-const _: () = assert!(size_of::<Conn>() <= 56 || cfg!(debug_assertions));
+const _: () = assert!(size_of::<Conn>() <= 64 || cfg!(debug_assertions));
 
 /// What a connection is at.
 pub(crate) enum State {
@@ -73,9 +76,10 @@ pub(crate) enum State {
 }
 
 impl Conn {
-    pub(crate) fn new(stream: TcpStream, generation: u32) -> Self {
+    pub(crate) fn new(stream: TcpStream, generation: u32, place: SocketPlace) -> Self {
         Self {
             stream,
+            _place: place,
             generation,
             due: Tick::MAX,
             scheduled: Tick::MAX,

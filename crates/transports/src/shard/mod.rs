@@ -68,8 +68,6 @@ pub struct Shards {
 /// What all shards count together.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// Open sockets.
-    pub(crate) sockets: AtomicUsize,
     /// Requests that have come and are not answered yet.
     pub(crate) unanswered: AtomicUsize,
 }
@@ -106,12 +104,6 @@ impl Shards {
         while self.figures.unanswered.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(LOOK_EVERY).await;
         }
-    }
-
-    /// Open sockets.
-    #[must_use]
-    pub fn sockets(&self) -> usize {
-        self.figures.sockets.load(Ordering::Relaxed)
     }
 
     /// Ends the threads and all that is left of their connections.

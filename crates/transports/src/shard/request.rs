@@ -244,7 +244,6 @@ impl Thread {
 
     fn hand_over(&mut self, index: u32, bytes: Vec<u8>) {
         let mut conn = self.conns.remove(index as usize);
-        self.figures.sockets.fetch_sub(1, Ordering::Relaxed);
         // The poll must forget the socket while it is still open.
         if self.deregister(&mut conn.stream).is_ok() {
             let stream = std::net::TcpStream::from(std::os::fd::OwnedFd::from(conn.stream));
@@ -292,6 +291,14 @@ impl Thread {
 
     /// A place in the table of connections, for those who stay.
     fn enter(&mut self, index: u32, read: &ReadRequest) -> Result<Option<Entry>, Problem> {
+        let conn = &mut self.conns[index as usize];
+        // Who was gone before it was looked at is not worth a token.
+        if !conn.admitted
+            && let Ok(address) = conn.stream.peer_addr()
+        {
+            self.context.admit(address.ip())?;
+            conn.admitted = true;
+        }
         if read.way == Way::Poll {
             return Ok(None);
         }

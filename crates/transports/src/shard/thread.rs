@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -223,6 +222,11 @@ impl Thread {
             self.accepts = false;
             return;
         };
+        if self.context.sockets.is_full() {
+            self.context.sockets.paused_full();
+            self.accept_again = Some(self.now + ACCEPT_PAUSE);
+            return;
+        }
         let mut accepted = Vec::new();
         while accepted.len() < ACCEPTS_MAX {
             match listener.accept() {
@@ -232,7 +236,8 @@ impl Thread {
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(_) => {
+                Err(error) => {
+                    self.context.sockets.paused_by(&error);
                     self.accept_again = Some(self.now + ACCEPT_PAUSE);
                     break;
                 }
@@ -245,7 +250,6 @@ impl Thread {
 
     /// Gives the connection to the shard whose turn it is.
     fn deal(&mut self, stream: TcpStream) {
-        self.figures.sockets.fetch_add(1, Ordering::Relaxed);
         self.next = (self.next + 1) % self.mailboxes.len();
         if self.next == self.number {
             self.take_in(stream);
@@ -263,10 +267,9 @@ impl Thread {
         let interest = Interest::READABLE | Interest::WRITABLE;
         if prepared.and_then(|()| self.poll.registry().register(&mut stream, token, interest)).is_err() {
             // It was gone before it was served.
-            self.figures.sockets.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        entry.insert(Conn::new(stream, self.generation));
+        entry.insert(Conn::new(stream, self.generation, self.context.sockets.enter()));
         self.due_in(key.index, self.context.limits.head_timeout);
     }
 
@@ -419,9 +422,7 @@ impl Thread {
     /// Ends the connection at once.
     pub(super) fn close(&mut self, index: u32) {
         self.leave(index);
-        if self.conns.try_remove(index as usize).is_some() {
-            self.figures.sockets.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.conns.try_remove(index as usize);
     }
 
     /// Gives up what the connection's state holds elsewhere.
@@ -458,9 +459,4 @@ fn prepare(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
     // A peer that vanished, or takes nothing for so long, is given up by the kernel; it resumes by its cursor.
     socket.set_tcp_user_timeout(Some(write_timeout))?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(write_timeout))
-}
-
-/// The address of the other side.
-pub(super) fn peer(conn: &Conn) -> Option<SocketAddr> {
-    conn.stream.peer_addr().ok()
 }
