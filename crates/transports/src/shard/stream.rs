@@ -89,7 +89,9 @@ impl Thread {
         conn.stash = None;
         conn.state = State::Streaming(Box::new(streaming));
         self.due_at(index, self.tick.saturating_add(heartbeat));
-        self.turn_stream(index, head, None);
+        if self.turn_stream(index, head, None) {
+            self.drive_stream(index);
+        }
     }
 
     /// Sends what there is, as long as the socket takes it.
