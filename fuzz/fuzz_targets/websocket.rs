@@ -1,0 +1,5 @@
+//! libFuzzer's side of the target `websocket`; what is checked is in `fuzz/targets`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bongsu_fuzz::websocket(bytes));
