@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("bongsu-client", 2),
     ("bongsu-conformance", 7),
     ("bongsu-bench", 7),
+    ("bongsu-fuzz", 7),
     ("xtask", 7),
 ];
 
