@@ -5,6 +5,7 @@
 mod by_hyper;
 mod strict;
 
+use bongsu_wire::HeaderLookup as _;
 use bongsu_wire::http1::{self, Head, Parsed, head_end, parse, storage};
 
 use self::strict::Message;
@@ -73,10 +74,25 @@ fn check_plain(bytes: &[u8], head: &Head<'_>) {
     let ours = message(head);
     assert_eq!(head_end(bytes, 0), Some(ours.head_bytes));
     assert_eq!(strict::read(bytes), Ok(ours.clone()), "the strict reader");
+    check_lookup(head, &ours);
     let again = written(&ours);
     let expected = Message { head_bytes: again.len(), ..ours.clone() };
     assert_eq!(told(&again, usize::MAX), Told::Plain(expected), "written again");
     by_hyper::check(bytes, &ours);
+}
+
+/// What is asked of the headers gets the answer that a header map would give.
+fn check_lookup(head: &Head<'_>, ours: &Message) {
+    for (name, _) in &ours.headers {
+        let mut found = Vec::new();
+        head.each_value(name, &mut |value| {
+            found.push(value);
+            true
+        });
+        let expected: Vec<&[u8]> =
+            ours.headers.iter().filter(|(known, _)| known == name).map(|(_, v)| &v[..]).collect();
+        assert_eq!((&found, head.first_value(name)), (&expected, expected.first().copied()), "{name}");
+    }
 }
 
 /// The head as a careful client would write it.
