@@ -6,6 +6,7 @@ use bongsu_core::command::{Command, Op};
 use bongsu_core::{ChannelName, PayloadKind, Problem};
 use bongsu_wire::command::{REF_BYTES_MAX, Refused, parse, parse_body};
 use bongsu_wire::publish::Publisher;
+use serde::de::IgnoredAny;
 
 const CHANNELS_MAX: usize = 4;
 const COMMANDS_MAX: usize = 8;
@@ -50,10 +51,9 @@ fn check(command: &Result<Command, Refused>) {
     };
     if let Some(reference) = reference {
         assert!(reference.len() <= REF_BYTES_MAX, "a `ref` of {} bytes", reference.len());
-        // It goes out in a line as it came in.
-        let value: serde_json::Value =
-            serde_json::from_str(reference).unwrap_or_else(|error| panic!("{error}: {reference}"));
-        assert!((value.is_string() || value.is_number()) && !reference.contains('\n'), "{reference:?}");
+        // It goes out in a line as it came in. Numbers may be larger than any type here.
+        assert!(serde_json::from_str::<IgnoredAny>(reference).is_ok(), "no JSON: {reference:?}");
+        assert!(!reference.contains('\n') && !reference.starts_with(['{', '[', 't', 'f', 'n']), "{reference:?}");
     }
 }
 
@@ -70,7 +70,7 @@ fn check_op(op: &Op) {
             assert!(payload.bytes.len() <= PAYLOAD_BYTES_MAX, "a payload of {} bytes", payload.bytes.len());
             if payload.kind == PayloadKind::Json {
                 assert!(!payload.bytes.contains(&b'\n'), "a payload of two lines");
-                let value = serde_json::from_slice::<serde::de::IgnoredAny>(&payload.bytes);
+                let value = serde_json::from_slice::<IgnoredAny>(&payload.bytes);
                 assert!(value.is_ok(), "a payload that is no JSON");
             }
         }
