@@ -84,7 +84,6 @@ impl App {
 
     /// Everything the server answers over HTTP, upgrades included. Serve it by [`service`](crate::service()), on connections
     /// that allow upgrades.
-    #[must_use]
     pub fn router(&self) -> Router {
         router::router(self.clone())
     }
