@@ -4,7 +4,7 @@
 //! only traits.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ use bongsu_core::{Clock, Millis, Problem};
 use bongsu_hub::{Hub, Running};
 use bongsu_log::{EmbeddedLog, MemoryLog, NewEpoch};
 use bongsu_transports::Transports;
-use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::{self, Config, Engine};
+use crate::drivers::{Drivers, Served};
 use crate::ports::{OsChance, ShiftedClock};
 use crate::{listen, telemetry, test_clock};
 
@@ -53,14 +53,16 @@ where
     let clock = Arc::new(ShiftedClock::default());
     let parts = Parts::open(&config, clock.clone())?;
     let (drain, draining) = watch::channel(false);
-    let router = parts.router(&config, clock, draining.clone());
-    let (idle, answered) = oneshot::channel();
-    let accepting = tokio::spawn(listen::serve(listener, router, config.limits(), draining, idle));
+    let started = Drivers::start(listener, parts.served(&config, clock, draining));
+    let drivers = match started.map_err(|error| RunError(format!("cannot accept connections: {error}"))) {
+        Ok(drivers) => drivers,
+        Err(error) => return parts.close().and(Err(error)),
+    };
     if let Some(path) = &config.port_file
         && let Err(error) = write_port_file(path, address)
     {
-        parts.close()?;
-        return Err(error);
+        drivers.stop();
+        return parts.close().and(Err(error));
     }
     info!(%address, engine = ?config.engine, "taking requests");
     ready(address);
@@ -69,14 +71,13 @@ where
     let _ = drain.send(true);
     parts.transports.drain();
     tokio::select! {
-        () = drained(answered, &parts.transports, config.limits().drain_timeout) => {}
+        () = drained(&drivers, &parts.transports, config.limits().drain_timeout) => {}
         () = stop() => warn!("stopping at once: asked a second time"),
     }
-    accepting.abort();
     // Closing the log waits for the disk; a disk that does not answer must not keep the process from ending when it is told
     // to a second time.
     tokio::select! {
-        closed = tokio::task::spawn_blocking(|| parts.close()) => {
+        closed = tokio::task::spawn_blocking(|| { drivers.stop(); parts.close() }) => {
             closed.unwrap_or_else(|_| Err(RunError("closing the log was cut short".into())))
         }
         () = stop() => Err(RunError("stopped before the log was closed; what was acknowledged is safe".into())),
@@ -104,7 +105,7 @@ impl Parts {
         Ok(Self { hub, running, transports })
     }
 
-    fn router(&self, config: &Config, clock: Arc<ShiftedClock>, draining: watch::Receiver<bool>) -> axum::Router {
+    fn served(&self, config: &Config, clock: Arc<ShiftedClock>, draining: watch::Receiver<bool>) -> Served {
         let cors = match &config.cors {
             // Nobody has to show a key yet, so any page may do what `curl` may do.
             config::Cors::Auto | config::Cors::Any => bongsu_api::Cors::Any,
@@ -122,7 +123,8 @@ impl Parts {
             draining,
         });
         let router = app.router();
-        if config.test_endpoints { router.merge(test_clock::router(clock)) } else { router }
+        let router = if config.test_endpoints { router.merge(test_clock::router(clock)) } else { router };
+        Served { transports: self.transports.clone(), router, limits: config.limits() }
     }
 
     fn close(self) -> Result<(), RunError> {
@@ -185,11 +187,11 @@ fn write_port_file(path: &Path, address: SocketAddr) -> Result<(), RunError> {
 }
 
 /// Ready when every connection has ended, or when it has taken too long.
-async fn drained(answered: oneshot::Receiver<()>, transports: &Transports, bound: Duration) {
+async fn drained(drivers: &Drivers, transports: &Transports, bound: Duration) {
     let started = Instant::now();
     let all = async {
         // Requests that are being answered end first; upgraded connections are no longer hyper's and are waited for here.
-        let _ = answered.await;
+        drivers.drain().await;
         while !transports.connections().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
