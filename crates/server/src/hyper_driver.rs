@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Response;
 use bongsu_core::limits::Limits;
+use bongsu_transports::shard::HandedOver;
 use bongsu_transports::{Alive, Sockets, unify_websocket};
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -65,6 +66,15 @@ impl HyperDriver {
         // Here and not in the task: whoever came before a drain is waited for.
         let ends = served.round.lock().unwrap_or_else(PoisonError::into_inner).subscribe();
         served.runtime.spawn(served.connection(socket, ends));
+    }
+
+    /// The same for a connection that a shard does not serve, from any thread.
+    pub(crate) fn take(&self, HandedOver { stream, bytes }: HandedOver) {
+        let _within = self.0.runtime.enter();
+        match TcpStream::from_std(stream) {
+            Ok(stream) => self.serve(stream, bytes),
+            Err(error) => debug!(%error, "a connection could not be handed over"),
+        }
     }
 
     /// Ends the connections there are after the request they are at; ready when they have ended. Others are served as before.

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::{self, Config, Engine};
-use crate::drivers::{Drivers, Served};
+use crate::drivers::{self, Drivers, Served};
 use crate::ports::{OsChance, ShiftedClock};
 use crate::{listen, telemetry, test_clock};
 
@@ -53,8 +53,9 @@ where
     let clock = Arc::new(ShiftedClock::default());
     let parts = Parts::open(&config, clock.clone())?;
     let (drain, draining) = watch::channel(false);
-    let started = Drivers::start(listener, parts.served(&config, clock, draining));
-    let drivers = match started.map_err(|error| RunError(format!("cannot accept connections: {error}"))) {
+    let shards = drivers::shards(config.shards);
+    let started = Drivers::start(listener, parts.served(&config, clock, draining), shards);
+    let drivers = match started.map_err(|error| RunError(format!("no threads for the sockets: {error}"))) {
         Ok(drivers) => drivers,
         Err(error) => return parts.close().and(Err(error)),
     };
@@ -64,7 +65,7 @@ where
         drivers.stop();
         return parts.close().and(Err(error));
     }
-    info!(%address, engine = ?config.engine, "taking requests");
+    info!(%address, engine = ?config.engine, shards, "taking requests");
     ready(address);
     stop().await;
     info!("draining: clients are told to come back");
@@ -74,7 +75,7 @@ where
         () = drained(&drivers, &parts.transports, config.limits().drain_timeout) => {}
         () = stop() => warn!("stopping at once: asked a second time"),
     }
-    // Closing the log waits for the disk; a disk that does not answer must not keep the process from ending when it is told
+    // Shards read from the log, so they end first. Closing the log waits for the disk; a disk that does not answer must not keep the process from ending when it is told
     // to a second time.
     tokio::select! {
         closed = tokio::task::spawn_blocking(|| { drivers.stop(); parts.close() }) => {
@@ -124,7 +125,7 @@ impl Parts {
         });
         let router = app.router();
         let router = if config.test_endpoints { router.merge(test_clock::router(clock)) } else { router };
-        Served { transports: self.transports.clone(), router, limits: config.limits() }
+        Served { transports: self.transports.clone(), router, front: app.front(), limits: config.limits() }
     }
 
     fn close(self) -> Result<(), RunError> {

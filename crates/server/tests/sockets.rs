@@ -99,7 +99,7 @@ impl Client {
 
 #[tokio::test]
 async fn sockets_beyond_the_bound_wait_until_one_is_closed() {
-    for shards in [0] {
+    for shards in [0, 1] {
         let server = Server::start(shards, Limits { sockets_max: Some(2), ..Limits::default() }).await;
         let (mut first, second) = (server.connect().await, server.connect().await);
         // The answer says that both were accepted: they come in order.
@@ -119,7 +119,7 @@ async fn sockets_beyond_the_bound_wait_until_one_is_closed() {
 
 #[tokio::test]
 async fn who_asks_nothing_is_given_up() {
-    for shards in [0] {
+    for shards in [0, 1] {
         let server = Server::start(shards, Limits { head_timeout: IDLE, ..Limits::default() }).await;
         let beginnings =
             ["", "P", "PR", "PRI * HTTP/2.0\r\n\r\nSM", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /", "BREW"];
@@ -133,7 +133,7 @@ async fn who_asks_nothing_is_given_up() {
 
 #[tokio::test]
 async fn an_http2_connection_without_streams_is_given_up() {
-    for shards in [0] {
+    for shards in [0, 1] {
         let server = Server::start(shards, Limits { head_timeout: IDLE, ..Limits::default() }).await;
         let (requests, connection) = server.http2().await;
         timeout(PATIENCE, connection).await.expect("an idle connection stays").unwrap().unwrap();
@@ -151,7 +151,7 @@ async fn an_http2_connection_without_streams_is_given_up() {
 
 #[tokio::test]
 async fn an_http2_connection_that_reads_stays() {
-    for shards in [0] {
+    for shards in [0, 1] {
         let server = Server::start(shards, Limits { head_timeout: IDLE, ..Limits::default() }).await;
         for websocket in [false, true] {
             let (mut requests, connection) = server.http2().await;
@@ -185,13 +185,14 @@ async fn an_http2_connection_that_reads_stays() {
 
 #[tokio::test]
 async fn a_drain_answers_what_was_asked_and_ends_what_is_idle() {
-    for shards in [0] {
+    for shards in [0, 1] {
         let server = Server::start(shards, Limits::default()).await;
         let mut idle = server.connect().await;
         let mut silent = server.connect().await;
         idle.write("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert!(idle.read_until("}").await.starts_with("HTTP/1.1 200"));
         let mut asking = Vec::new();
+        // A publish to one channel and one of a list: with shards, each is served by another driver.
         for (path, body) in [("/v1/channels/a", "12"), ("/v1/events", "[]")] {
             let mut client = server.connect().await;
             client.write(&format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", &body[..1])).await;
