@@ -10,7 +10,7 @@ use axum::Router;
 use axum::response::Response;
 use bongsu_core::limits::Limits;
 use bongsu_transports::shard::HandedOver;
-use bongsu_transports::{Alive, Sockets, unify_websocket};
+use bongsu_transports::{Alive, Peer, Sockets, unify_websocket};
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -93,6 +93,7 @@ impl Served {
         mut socket: Prefixed,
         mut ends: watch::Receiver<()>,
     ) -> impl Future<Output = ()> + Send + 'static {
+        let peer = socket.peer();
         let (api, builder, limit) = (self.service.clone(), self.builder.clone(), self.limits.head_timeout);
         async move {
             let is_http2 = tokio::select! {
@@ -104,7 +105,7 @@ impl Served {
             };
             let Ok(Ok(is_http2)) = is_http2 else { return };
             let streams = is_http2.then(Streams::new);
-            let service = service_fn(|request| answer(&api, &streams, request));
+            let service = service_fn(|request| answer(&api, peer, &streams, request));
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
             let mut connection = pin!(connection);
             let idle = async {
@@ -135,11 +136,15 @@ impl Served {
 /// The answer to one request. Over HTTP/2 its stream counts as used until all is taken, and the WebSocket it becomes is over.
 fn answer(
     api: &bongsu_api::Service,
+    peer: Option<Peer>,
     streams: &Option<Streams>,
     request: hyper::Request<hyper::body::Incoming>,
 ) -> impl Future<Output = Result<Response<Answer<axum::body::Body>>, std::convert::Infallible>> + use<> {
     let stream = streams.as_ref().map(|streams| Arc::new(streams.begin()));
     let mut request = unify_websocket(request);
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
     if let Some(stream) = &stream {
         request.extensions_mut().insert(Alive(stream.clone()));
     }

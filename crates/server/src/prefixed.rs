@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bongsu_transports::SocketPlace;
+use bongsu_transports::{Peer, SocketPlace};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -28,6 +28,11 @@ pub(crate) struct Prefixed {
 impl Prefixed {
     pub(crate) fn new(read: Vec<u8>, stream: TcpStream, place: SocketPlace) -> Self {
         Self { read, given: 0, stream, _place: place }
+    }
+
+    /// The other side; `None` if it is gone.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        self.stream.peer_addr().ok().map(|address| Peer(address.ip()))
     }
 
     /// Waits until it can be told which HTTP the peer speaks; says whether that is HTTP/2. May be dropped at any time

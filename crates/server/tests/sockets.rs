@@ -101,16 +101,16 @@ impl Client {
 async fn sockets_beyond_the_bound_wait_until_one_is_closed() {
     for shards in [0, 1] {
         let server = Server::start(shards, Limits { sockets_max: Some(2), ..Limits::default() }).await;
-        let (mut first, second) = (server.connect().await, server.connect().await);
+        let (first, mut second) = (server.connect().await, server.connect().await);
         // The answer says that both were accepted: they come in order.
-        first.write("HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert!(first.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+        second.write("HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(second.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 200"));
         let mut third = server.connect().await;
         third.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let mut byte = [0];
         let answered = timeout(IDLE, third.0.peek(&mut byte)).await;
         assert!(answered.is_err(), "with {shards} shards a third socket is served: {answered:?}");
-        drop(second);
+        drop(first);
         let page = third.read_until("process_max_fds").await;
         assert!(page.contains("\nbongsu_sockets 2\n") && page.contains("\nbongsu_sockets_max 2\n"), "{page}");
         assert!(!page.contains("bongsu_accept_pauses_total{reason=\"full\"} 0\n"), "{page}");
@@ -180,6 +180,39 @@ async fn an_http2_connection_that_reads_stays() {
             drop((answer, sending));
             timeout(PATIENCE, connection).await.expect("the connection stays").unwrap().unwrap();
         }
+    }
+}
+
+#[tokio::test]
+async fn too_many_handshakes_are_told_when_to_come_and_taken_then() {
+    const OPEN: &str = "GET /v1/channels/a?transport=stream HTTP/1.1\r\nHost: x\r\n\r\n";
+    for shards in [0, 1] {
+        let limits = Limits { handshakes_per_second: 1, handshakes_burst: 1, ..Limits::default() };
+        let server = Server::start(shards, limits).await;
+        let mut readers = Vec::new();
+        // Nobody opens one a second so slowly that none is too many.
+        let told = loop {
+            let mut reader = server.connect().await;
+            reader.write(OPEN).await;
+            let head = reader.read_until("\r\n\r\n").await.to_lowercase();
+            readers.push(reader);
+            if !head.starts_with("http/1.1 200") {
+                assert!(head.starts_with("http/1.1 503") && readers.len() > 1, "{shards} shards: {head}");
+                let after = head.split("retry-after: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+                break after.unwrap().parse().unwrap();
+            }
+        };
+        // What is no handshake is answered all the same.
+        let answer = server.connect().await.get("/v1/channels/a/info").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        sleep(Duration::from_secs(told)).await;
+        let mut reader = server.connect().await;
+        reader.write(OPEN).await;
+        let head = reader.read_until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{shards} shards: {head}");
+        let page = server.connect().await.get("/metrics").await;
+        assert!(page.contains("\nbongsu_handshakes_refused_total 1\n"), "{page}");
+        assert!(page.contains("\nbongsu_handshakes_forgotten_total 0\n"), "{page}");
     }
 }
 

@@ -160,6 +160,12 @@ impl Transports {
         self.context.admission.lock().unwrap_or_else(PoisonError::into_inner).counts().refused
     }
 
+    /// How many of them were promised a time, and the promise was given up for newer ones before anybody came.
+    #[must_use]
+    pub fn handshakes_forgotten(&self) -> u64 {
+        self.context.admission.lock().unwrap_or_else(PoisonError::into_inner).counts().forgotten
+    }
+
     /// The sockets that are open, those that have asked nothing included. Kept by whoever accepts them.
     #[must_use]
     pub fn sockets(&self) -> &Sockets {

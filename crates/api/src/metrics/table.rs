@@ -73,6 +73,11 @@ metrics! {
             samples.with(&["full"], pauses.full);
             samples.with(&["failed"], pauses.failed);
         };
+    Counter "bongsu_handshakes_refused_total" "Handshakes that were told to come back later (handshakes_per_second)"
+        = |now, samples| samples.value(now.app.transports.handshakes_refused());
+    Counter "bongsu_handshakes_forgotten_total"
+        "Of them, those whose promised time was given up for newer ones before they came"
+        = |now, samples| samples.value(now.app.transports.handshakes_forgotten());
     Counter "bongsu_http_requests_total" ["route", "method", "status"] "Requests answered; a stream counts when it begins"
         = |now, samples| now.app.0.requests.each(|labels, count| samples.with(&labels, count));
     Gauge "process_start_time_seconds" "When the server started, in Unix time"
