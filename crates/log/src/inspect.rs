@@ -1,14 +1,14 @@
 //! Looks into a log that no server has open.
 //!
 //! Nothing is decided and nothing is marked here: a log that was not closed properly stays so, for its server to find. What
-//! the store does when it is opened after a crash, mending a torn journal, happens here too.
+//! the server does when it opens a log after a crash, mending a torn segment, happens here too.
 
 use std::path::Path;
 
 use bongsu_core::log::{ChannelState, Lost};
 use bongsu_core::{ChannelName, Epoch, Seq};
 
-use crate::embedded::offline::{Contents, Found, Home, LogRecord, Tip, contents, find, read_event};
+use crate::embedded::offline::{Found, Home, LogRecord, Store, Tip, find, read_event};
 use crate::embedded::{OpenError, Torn};
 use crate::ledger::ChannelId;
 
@@ -16,14 +16,16 @@ use crate::ledger::ChannelId;
 const DAMAGE_LISTED_MAX: usize = 1_000;
 /// After how many events progress is told.
 const PROGRESS_EVENTS: u64 = 1_000;
-/// The memory for blocks read from disk, in bytes.
-const CACHE_BYTES: u64 = 16 << 20;
 
 /// A log that is open for looking at. While it is, no server can open it.
 pub struct Inspection {
-    found: Found,
+    home: Home,
+    store: Store,
     log: LogRecord,
-    contents: Contents,
+    channels: Vec<(ChannelName, ChannelState)>,
+    idempotency_keys: u64,
+    newest: Seq,
+    torn: Option<Torn>,
 }
 
 /// A log in figures.
@@ -51,7 +53,7 @@ pub struct Summary {
     pub idempotency_keys: u64,
     /// Bytes on disk.
     pub disk_bytes: u64,
-    /// What was cut off a torn journal just now.
+    /// What was cut off a torn segment just now.
     pub torn: Option<Torn>,
 }
 
@@ -83,12 +85,19 @@ impl Inspection {
     /// # Errors
     /// There is no log, it is in use, of a newer version, or damaged beyond reading.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        let found = find(Home::claim_existing(dir)?, CACHE_BYTES)?;
-        let contents = contents(&found.store).map_err(|what| OpenError::damaged(&found.home.store(), what))?;
-        match found.log.clone() {
-            Some(log) => Ok(Self { found, log, contents }),
-            None => Err(OpenError::Missing { path: dir.to_owned() }),
-        }
+        let Found { home, mut recovered } = find(Home::claim_existing(dir)?)?;
+        let Some(log) = recovered.log.take() else {
+            return Err(OpenError::Missing { path: dir.to_owned() });
+        };
+        Ok(Self {
+            log,
+            newest: recovered.newest(),
+            channels: recovered.channels,
+            idempotency_keys: recovered.answers.len() as u64,
+            torn: recovered.torn,
+            store: Store::new(home.segments(), recovered.index, recovered.segments),
+            home,
+        })
     }
 
     /// The log in figures.
@@ -96,34 +105,34 @@ impl Inspection {
     /// # Errors
     /// A file of the log cannot be opened.
     pub fn summary(&self) -> Result<Summary, OpenError> {
-        let sum = |of: fn(&ChannelState) -> u64| self.contents.channels.iter().map(|(_, state)| of(state)).sum();
-        let tip = Tip::open(&self.found.home)?.read();
+        let sum = |of: fn(&ChannelState) -> u64| self.channels.iter().map(|(_, state)| of(state)).sum();
+        let tip = Tip::open(&self.home)?.read();
         Ok(Summary {
             epoch: self.log.epoch,
             clean: self.log.clean,
             unsynced: self.log.unsynced,
-            newest: self.contents.newest(),
+            newest: self.newest,
             synced: tip.filter(|(epoch, _)| *epoch == self.log.epoch).map(|(_, seq)| seq),
             reserved: self.log.reserved,
-            channels: self.contents.channels.len() as u64,
+            channels: self.channels.len() as u64,
             events: sum(|state| state.events),
             bytes: sum(|state| state.bytes),
-            idempotency_keys: self.contents.answers.len() as u64,
-            disk_bytes: self.found.home.disk_bytes(),
-            torn: self.found.torn.clone(),
+            idempotency_keys: self.idempotency_keys,
+            disk_bytes: self.home.disk_bytes(),
+            torn: self.torn.clone(),
         })
     }
 
     /// All channels, in the order in which they were first stored to.
     pub fn channels(&self) -> impl Iterator<Item = (&ChannelName, &ChannelState)> {
-        self.contents.channels.iter().map(|(name, state)| (name, state))
+        self.channels.iter().map(|(name, state)| (name, state))
     }
 
     /// Reads every kept event and tells what is wrong. `progress` is told how many events are done, of how many.
     pub fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Report {
         let mut report = Report::default();
-        let all = self.contents.channels.iter().map(|(_, state)| state.events).sum();
-        for (id, (name, state)) in (0..).zip(&self.contents.channels) {
+        let all = self.channels.iter().map(|(_, state)| state.events).sum();
+        for (id, (name, state)) in (0..).zip(&self.channels) {
             self.verify_channel(id, name, state, &mut report, &mut |done| progress(done, all));
         }
         progress(report.events, all);
@@ -148,9 +157,11 @@ impl Inspection {
         let mut expected = state.oldest_offset();
         let mut bytes = 0;
         let mut whole = true;
-        for record in self.found.store.events(id, floor, Seq(u64::MAX)) {
-            let event = match record {
-                Ok((key, record)) => read_event(&key, &record, name, self.log.epoch).map_err(|_| key),
+        for stored in self.store.events(id, floor, Seq(u64::MAX)) {
+            let event = match stored {
+                Ok((entry, record)) => {
+                    read_event(id, entry.seq, &record, name, self.log.epoch).map_err(|_| entry.seq)
+                }
                 Err(what) => {
                     wrong(None, format!("what follows offset {} cannot be read: {what}", expected.saturating_sub(1)));
                     return;
@@ -167,9 +178,8 @@ impl Inspection {
                         progress(report.events);
                     }
                 }
-                Err(key) => {
-                    let seq = key.last_chunk().map(|seq| Seq(u64::from_be_bytes(*seq)));
-                    wrong(seq, "is not what was written".to_owned());
+                Err(seq) => {
+                    wrong(Some(seq), "is not what was written".to_owned());
                     (expected, whole) = (expected + 1, false);
                 }
             }

@@ -12,25 +12,34 @@ const HEAD_BYTES: usize = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
-/// Writes one record.
-pub(crate) struct Writer(Vec<u8>);
+/// Writes fields at the end of a buffer.
+pub(crate) struct Writer<'a> {
+    bytes: &'a mut Vec<u8>,
+    start: usize,
+}
 
-impl Writer {
-    /// A record with room for about `bytes` of content.
-    pub(crate) fn new(bytes: usize) -> Self {
-        let mut record = Vec::with_capacity(HEAD_BYTES + bytes);
-        record.extend([VERSION, 0, 0, 0, 0]);
-        Self(record)
+impl<'a> Writer<'a> {
+    /// A record of its own: [`finish`](Self::finish) gives it its checksum.
+    pub(crate) fn record(bytes: &'a mut Vec<u8>) -> Self {
+        let start = bytes.len();
+        bytes.extend([VERSION, 0, 0, 0, 0]);
+        Self { bytes, start }
+    }
+
+    /// Fields of something that has a checksum as a whole.
+    pub(crate) fn fields(bytes: &'a mut Vec<u8>) -> Self {
+        let start = bytes.len();
+        Self { bytes, start }
     }
 
     pub(crate) fn byte(&mut self, byte: u8) -> &mut Self {
-        self.0.push(byte);
+        self.bytes.push(byte);
         self
     }
 
     pub(crate) fn number(&mut self, mut number: u64) -> &mut Self {
         while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
+            self.bytes.push(number as u8 | 0x80);
             number >>= 7;
         }
         self.byte(number as u8)
@@ -42,15 +51,14 @@ impl Writer {
 
     /// Bytes without a length: of a fixed number, or the last field.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         self
     }
 
-    /// The record as it is kept under `key`.
-    pub(crate) fn finish(mut self, key: &[u8]) -> Vec<u8> {
-        let sum = checksum(key, VERSION, &self.0[HEAD_BYTES..]);
-        self.0[1..HEAD_BYTES].copy_from_slice(&sum);
-        self.0
+    /// Ends the record as it is kept under `key`.
+    pub(crate) fn finish(self, key: &[u8]) {
+        let (head, content) = self.bytes[self.start..].split_at_mut(HEAD_BYTES);
+        head[1..].copy_from_slice(&checksum(key, VERSION, content));
     }
 }
 
@@ -67,6 +75,23 @@ fn checksum(key: &[u8], version: u8, content: &[u8]) -> [u8; 4] {
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Fields of something that was checked as a whole.
+    pub(crate) fn fields(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The next `length` bytes.
+    pub(crate) fn raw(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
+        let (raw, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(raw)
+    }
+
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> usize {
+        self.0.len()
+    }
+
     /// Checks the record kept under `key`.
     pub(crate) fn new(key: &[u8], record: &'a [u8]) -> Result<Self, Damaged> {
         let (head, content) = record.split_first_chunk::<HEAD_BYTES>().ok_or(Damaged)?;
@@ -96,9 +121,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn text(&mut self) -> Result<&'a str, Damaged> {
         let length = usize::try_from(self.number()?).map_err(|_| Damaged)?;
-        let (text, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
-        self.0 = rest;
-        std::str::from_utf8(text).map_err(|_| Damaged)
+        std::str::from_utf8(self.raw(length)?).map_err(|_| Damaged)
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
@@ -118,9 +141,11 @@ mod tests {
     use super::*;
 
     fn record() -> Vec<u8> {
-        let mut writer = Writer::new(16);
+        let mut bytes = Vec::new();
+        let mut writer = Writer::record(&mut bytes);
         writer.byte(7).number(0).number(127).number(128).number(u64::MAX).text("봉수").raw(b"rest");
-        writer.finish(b"key")
+        writer.finish(b"key");
+        bytes
     }
 
     #[test]
@@ -150,13 +175,15 @@ mod tests {
 
     #[test]
     fn a_record_that_ends_too_early_is_damaged() {
-        let record = Writer::new(0).finish(b"");
+        let mut record = Vec::new();
+        Writer::record(&mut record).finish(b"");
         let reader = || Reader::new(b"", &record).unwrap();
         assert_eq!((reader().byte(), reader().number(), reader().text()), (Err(Damaged), Err(Damaged), Err(Damaged)));
         assert_eq!(reader().array::<1>(), Err(Damaged));
-        let mut endless = Writer::new(10);
-        endless.raw(&[0xff; 11]);
-        let endless = endless.finish(b"");
+        let mut endless = Vec::new();
+        let mut writer = Writer::record(&mut endless);
+        writer.raw(&[0xff; 11]);
+        writer.finish(b"");
         assert_eq!(Reader::new(b"", &endless).unwrap().number(), Err(Damaged));
     }
 }

@@ -37,6 +37,13 @@ pub enum OpenError {
         /// The newest format that this version knows.
         known: u64,
     },
+    /// The log was written by a version from before the first release.
+    Former {
+        /// The directory.
+        path: PathBuf,
+        /// The format it has.
+        found: u64,
+    },
     /// What is on disk is not what was written.
     Damaged {
         /// The file or directory.
@@ -97,6 +104,12 @@ impl fmt::Display for OpenError {
                 f,
                 "{} has format {found} and this version knows formats up to {known}: run the version that wrote it, or a \
                  newer one",
+                path.display()
+            ),
+            Self::Former { path, found } => write!(
+                f,
+                "{} has format {found}, which only versions before the first release wrote and read: move the directory \
+                 away to begin with an empty log, or run the version that wrote it",
                 path.display()
             ),
             Self::Damaged { path, what } => write!(

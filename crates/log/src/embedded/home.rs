@@ -5,8 +5,8 @@
 //! | `bongsu-log` | names the directory as a log's, and the format |
 //! | `owner` | locked by the process that has the log open; holds its process id |
 //! | `tip` | the newest sequence number that is known to be synced |
-//! | `store` | the records |
-//! | `damaged` | what was cut off a damaged journal, if that ever happened |
+//! | `segments` | the records, in files that are only ever appended to |
+//! | `damaged` | what was cut off a damaged segment, if that ever happened |
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ use super::codec::{Damaged, Reader, Writer};
 use super::error::OpenError;
 
 /// The newest format of the directory and its records.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 const MARKER: &str = "bongsu-log";
 const MARKER_TEXT: &str = "bongsu log, format ";
 const OWNER: &str = "owner";
@@ -52,8 +52,8 @@ impl Home {
         if path.join(MARKER).exists() { Self::claim(path) } else { Err(OpenError::Missing { path: path.to_owned() }) }
     }
 
-    pub(crate) fn store(&self) -> PathBuf {
-        self.path.join("store")
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.path.join("segments")
     }
 
     pub(crate) fn damaged(&self) -> PathBuf {
@@ -71,6 +71,7 @@ impl Home {
         match format {
             Some(FORMAT) => Ok(()),
             Some(found) if found > FORMAT => Err(OpenError::Newer { path: self.path.clone(), found, known: FORMAT }),
+            Some(found @ 1..) => Err(OpenError::Former { path: self.path.clone(), found }),
             _ => Err(OpenError::damaged(&marker, format!("it should say `{MARKER_TEXT}{FORMAT}`"))),
         }
     }
@@ -176,9 +177,11 @@ impl Tip {
 
     /// A failure is of no account: what is remembered stays true, it only says less.
     pub(crate) fn write(&self, epoch: Epoch, seq: Seq) {
-        let mut writer = Writer::new(16);
+        let mut bytes = Vec::with_capacity(21);
+        let mut writer = Writer::record(&mut bytes);
         writer.raw(&epoch.to_u64().to_le_bytes()).raw(&seq.0.to_le_bytes());
-        let _ = self.0.write_all_at(&writer.finish(b"tip"), 0);
+        writer.finish(b"tip");
+        let _ = self.0.write_all_at(&bytes, 0);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The oldest events of channels that are being trimmed.
 //!
 //! A full channel loses an event for each that it gains, so the ledger asks for its oldest event with every append. A few
-//! are read at once and remembered.
+//! are looked up at once and remembered; the events themselves are not read.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,14 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use bongsu_core::Seq;
 use bongsu_core::log::LogError;
 
-use super::record::read_mark;
 use super::store::Store;
 use crate::ledger::{ChannelId, Mark, Marks};
 
-/// How many marks are read at once.
-const AHEAD: usize = 64;
-/// Marks lie in the records of their events; no more of these are read ahead than this, in bytes.
-const AHEAD_BYTES: u64 = 256 << 10;
 /// How many channels are remembered: about 6 MiB.
 const CHANNELS_MAX: usize = 4_096;
 
@@ -38,31 +33,16 @@ impl Marks for StoredMarks<'_> {
         let known = ahead.get(&channel).map(Vec::as_slice).unwrap_or_default();
         let start = known.partition_point(|mark| mark.seq <= after);
         if start < known.len() {
-            return Ok(known[start..].to_vec());
+            // Few are needed as a rule: a full channel loses about as many as it gains.
+            return Ok(known[start..(start + 4).min(known.len())].to_vec());
         }
-        let marks = self.read(channel, after)?;
+        let page = self.store.page(channel, after).map_err(LogError::Unreadable)?;
+        let mark = |entry: super::frame::Entry| Mark { seq: entry.seq, bytes: entry.payload.into(), time: entry.time };
+        let marks: Vec<Mark> = page.into_iter().flat_map(|(_, entries)| entries).map(mark).collect();
         if ahead.len() >= CHANNELS_MAX {
             ahead.clear();
         }
         ahead.insert(channel, marks.clone());
-        Ok(marks)
-    }
-}
-
-impl StoredMarks<'_> {
-    fn read(&self, channel: ChannelId, after: Seq) -> Result<Vec<Mark>, LogError> {
-        let mut marks = Vec::new();
-        let mut bytes = 0;
-        for record in self.store.events(channel, after, Seq(u64::MAX)).take(AHEAD) {
-            let (key, record) = record.map_err(LogError::Unreadable)?;
-            let damaged = |_| LogError::Unreadable(format!("a record of channel number {channel} is damaged"));
-            let (_, mark) = read_mark(&key, &record).map_err(damaged)?;
-            marks.push(mark);
-            bytes += mark.bytes;
-            if bytes > AHEAD_BYTES {
-                break;
-            }
-        }
         Ok(marks)
     }
 }

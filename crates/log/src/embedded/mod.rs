@@ -1,9 +1,9 @@
 //! The durable log in a directory of its own.
 //!
-//! Records are kept by fjall; what they mean is decided by the ledger. The parts, from the outside in: [`home`] is the
-//! directory, [`open`] decides what a crash has left, [`writer`] turns a plan into one atomic batch, [`reading`] gives
-//! consistent views, [`record`] and [`codec`] are the bytes, [`journal`] guards what fjall would let slip, [`store`] is
-//! fjall itself.
+//! What records mean is decided by the ledger. The parts, from the outside in: [`home`] is the directory, [`open`] decides
+//! what a crash has left, [`recover`] finds it, [`writer`] turns a plan into one write, [`reading`] gives consistent views,
+//! [`keeper`] and [`compact`] do in the background what need not be done at once, [`store`] and [`index`] know where each
+//! event lies, [`segment`] is a file, [`directory`], [`frame`], [`record`] and [`codec`] are the bytes.
 //!
 //! # Promises
 //! - What was synced survives everything but a broken disk, and a broken disk is told, not hidden.
@@ -13,13 +13,19 @@
 //!   the second one would report success without having done anything.
 
 mod codec;
+mod compact;
+mod directory;
 mod error;
+mod frame;
 mod home;
-mod journal;
+mod index;
+mod keeper;
 mod marks;
 mod open;
 mod reading;
 mod record;
+mod recover;
+mod segment;
 mod store;
 mod writer;
 
@@ -38,20 +44,24 @@ use bongsu_core::{ChannelName, Epoch, Millis, Seq};
 /// What it takes to look into a log without opening it for use.
 pub(crate) mod offline {
     pub(crate) use super::home::{Home, Tip};
-    pub(crate) use super::open::{Contents, Found, contents, find};
+    pub(crate) use super::open::{Found, find};
     pub(crate) use super::record::{LogRecord, read_event};
+    pub(crate) use super::store::Store;
 }
 
 pub use error::OpenError;
-pub use journal::Torn;
 pub use open::{NewEpoch, Opened};
+pub use recover::Torn;
 
 use crate::config::LogConfig;
 use crate::ledger::{Ledger, Plan};
+use frame::Head;
 use home::{Home, Tip};
+use keeper::{Keeper, capacity};
 use marks::{MarksAhead, StoredMarks};
+use segment::Segment;
 use store::Store;
-use writer::Writer;
+use writer::{Active, Writer, trims};
 
 /// A write that takes longer than this is not slow, it hangs.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -74,7 +84,7 @@ pub struct EmbeddedLog {
     syncs: AtomicU64,
     sync_nanos: AtomicU64,
     tip: Tip,
-    store: Store,
+    store: Arc<Store>,
     /// Last: the directory is given free when everything else is gone.
     home: Home,
 }
@@ -88,33 +98,35 @@ impl EmbeddedLog {
     /// # Panics
     /// The system gives no random numbers.
     pub fn open(dir: &Path, rules: Arc<Rules>, config: LogConfig, now: Millis) -> Result<Self, OpenError> {
-        let found = open::find(Home::claim(dir)?, config.cache_bytes)?;
-        let contents = open::contents(&found.store).map_err(|what| OpenError::damaged(&found.home.store(), what))?;
-        let newest = contents.newest();
-        let tip = Tip::open(&found.home)?;
+        let open::Found { home, mut recovered } = open::find(Home::claim(dir)?)?;
+        let tip = Tip::open(&home)?;
         let random = getrandom::u64().expect("the system's random source works");
-        let (last, boot) = (found.log.as_ref(), home::boot_id());
-        let decided = open::decide(open::Evidence { last, tip: tip.read(), newest, boot, random });
+        let (last, newest, boot) = (recovered.log.take(), recovered.newest(), home::boot_id());
+        let decided = open::decide(open::Evidence { last: last.as_ref(), tip: tip.read(), newest, boot, random });
         let clean = last.is_none_or(|last| last.clean);
-        let mut torn = found.torn;
+        let mut torn = recovered.torn.take();
         let is_lost = matches!(decided.new_epoch, Some(NewEpoch::SyncedLost { .. })) || tip.read().is_none();
         if let Some(torn) = torn.as_mut().filter(|_| !is_lost) {
             torn.forget();
         }
         let opened = Opened { clean, new_epoch: decided.new_epoch, torn };
         let epoch = decided.log.epoch;
-        let (purges, trimmed) = (contents.purges.clone(), contents.trimmed.clone());
-        let mut writer = Writer { log: decided.log, purges, trimmed, space: Default::default(), newest };
+        let ledger = recovered.ledger(rules, config, epoch, decided.head);
+        let active = active(&home, &mut recovered, &config).map_err(OpenError::io(dir, "writing to"))?;
+        let store = Arc::new(Store::new(home.segments(), recovered.index, recovered.segments));
+        let keeper = Keeper::start(store.clone(), config.segment_bytes, config.disk_free_min);
+        let mut writer = Writer::new(decided.log, newest, active, keeper.map_err(OpenError::io(dir, "starting"))?);
+        writer.finish_older(&store);
         let failed =
             |what| OpenError::Io { path: dir.to_owned(), doing: "writing to", error: std::io::Error::other(what) };
-        writer.write_log(&found.store).map_err(failed)?;
+        writer.write_log(&store).map_err(failed)?;
         tip.write(epoch, newest);
         let log = Self {
             epoch,
             config,
             opened,
             writer: Mutex::new(writer),
-            ledger: RwLock::new(contents.into_ledger(rules, config, epoch, decided.head)),
+            ledger: RwLock::new(ledger),
             marks: MarksAhead::default(),
             failed: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -122,8 +134,8 @@ impl EmbeddedLog {
             syncs: AtomicU64::new(0),
             sync_nanos: AtomicU64::new(0),
             tip,
-            store: found.store,
-            home: found.home,
+            store,
+            home,
         };
         // What fell due while the log was closed; nobody reads yet, so nobody has to be told.
         log.maintain(now).map_err(|error| failed(error.to_string()))?;
@@ -162,8 +174,7 @@ impl EmbeddedLog {
         *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    /// Fails if a write does not come back. The store waits for its tasks in the background when they fall far behind, and
-    /// would wait for ever if the last of them had failed just then.
+    /// Fails if a write does not come back: some disks do not fail, they hang.
     fn check_writing(&self) -> Result<(), LogError> {
         let since = *self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         match since.map(|since| since.elapsed()) {
@@ -190,8 +201,14 @@ impl EmbeddedLog {
             self.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
             self.tip.write(self.epoch, writer.newest);
         }
-        let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(ledger.apply(plan))
+        let trims = trims(&plan);
+        let outcome = self.ledger.write().unwrap_or_else(PoisonError::into_inner).apply(plan);
+        // Only now that readers are told: the other way round, one would find an event missing that nobody told to be lost.
+        if !trims.is_empty() {
+            let mut index = self.store.index_mut();
+            trims.into_iter().for_each(|(id, trimmed)| index.trim(id, trimmed));
+        }
+        Ok(outcome)
     }
 
     fn check_space(&self, writer: &mut Writer, bytes: u64, now: Millis) -> Result<(), LogError> {
@@ -206,6 +223,28 @@ impl EmbeddedLog {
         writer.space.wrote(bytes);
         Ok(())
     }
+}
+
+/// Where the log is written on: behind the last frame, or in a new segment.
+fn active(home: &Home, recovered: &mut open::Recovered, config: &LogConfig) -> std::io::Result<Active> {
+    let next_frame = recovered.next_frame;
+    let last = recovered.segments.last();
+    if let Some(last) = last.filter(|last| !last.finished.load(Ordering::Relaxed)) {
+        let length = last.file.metadata()?.len();
+        let capacity = length.max(capacity(last.head.number, config.segment_bytes));
+        return Ok(Active::new(last.clone(), last.end.load(Ordering::Relaxed), capacity, next_frame));
+    }
+    let number = last.map_or(0, |last| last.head.through + 1);
+    let path = home.segments().join(segment::name(number));
+    let capacity = capacity(number, config.segment_bytes);
+    // The first one is filled with zeros at once: it is small.
+    let file = if number == 0 { segment::set_aside(&path, capacity, || true)? } else { None };
+    let file = file.map_or_else(|| segment::create(&path), Ok)?;
+    segment::sync_parent(&path)?;
+    let head = Head { number, through: number, first_frame: next_frame };
+    let segment = Arc::new(Segment::new(head, path, file, 0, 0));
+    recovered.segments.push(segment.clone());
+    Ok(Active::new(segment, 0, capacity, next_frame))
 }
 
 /// About how many bytes the store will have to write for `groups`.
@@ -235,10 +274,9 @@ impl Log for EmbeddedLog {
 
     fn maintain(&self, now: Millis) -> Result<Vec<Trim>, LogError> {
         let mut writer = self.writer()?;
-        self.store.check().map_err(|why| self.poison(why))?;
         let plan = self.ledger().plan_maintenance(now, &self.marks());
         let outcome = self.carry_out(&mut writer, plan)?;
-        writer.clean_up(&self.store).map_err(|why| self.poison(why))?;
+        writer.keeper.tidy();
         Ok(outcome.trims)
     }
 
@@ -291,7 +329,6 @@ impl Log for EmbeddedLog {
         self.closed.store(true, Ordering::Release);
         writer.log.clean = true;
         writer.log.reserved = self.ledger().head();
-        let written = writer.write_log(&self.store).and_then(|()| self.store.sync());
-        written.map_err(|why| self.poison(why))
+        writer.write_log(&self.store).map_err(|why| self.poison(why))
     }
 }

@@ -1,6 +1,5 @@
 //! Opens a log: finds out what the last run left, and whether positions handed out then still mean the same.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::sync::Arc;
@@ -10,15 +9,12 @@ use bongsu_core::{Epoch, Seq};
 
 use super::error::OpenError;
 use super::home::{Home, Tip};
-use super::journal::{self, Torn};
-use super::record::{
-    LOG_KEY, LogRecord, Purge, parse_channel_key, prefix, read_answer, read_channel, read_log, read_name, read_purge,
-    read_trimmed,
-};
-use super::store::{Record, Store};
+use super::record::LogRecord;
+pub(crate) use super::recover::Recovered;
+use super::recover::{Torn, recover};
 use super::writer::{RESERVE, newest_in};
 use crate::config::LogConfig;
-use crate::ledger::{ChannelId, Ledger};
+use crate::ledger::Ledger;
 
 /// What was found when the log was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +23,7 @@ pub struct Opened {
     pub clean: bool,
     /// Set if the log has another epoch than before, so that every position handed out before is told to be gone.
     pub new_epoch: Option<NewEpoch>,
-    /// Set if the newest journal ended in something that could not be read. After a crash that is usual.
+    /// Set if the newest segment ended in something that could not be read. After a crash that is usual.
     pub torn: Option<Torn>,
 }
 
@@ -63,43 +59,22 @@ impl fmt::Display for NewEpoch {
     }
 }
 
-/// A log as it was found, before anything is decided.
+/// A log as it was found, before anything is decided. Without a record of the log itself it was never completely made.
 pub(crate) struct Found {
     pub(crate) home: Home,
-    pub(crate) store: Store,
-    pub(crate) torn: Option<Torn>,
-    /// `None` if the log was never completely made.
-    pub(crate) log: Option<LogRecord>,
+    pub(crate) recovered: Recovered,
 }
 
 /// The files of the log in `home`, mended as far as a crash makes necessary.
-pub(crate) fn find(home: Home, cache_bytes: u64) -> Result<Found, OpenError> {
-    let path = home.store();
-    let mut torn = None;
-    if path.exists() {
-        if path.join("version").exists() {
-            torn = journal::mend(&path, &home.damaged())?;
-        } else if Tip::open(&home)?.read().is_some() {
-            return Err(OpenError::damaged(&path, "the file `version` is missing"));
-        } else {
-            // The process ended while it made the store; nothing was ever in it.
-            fs::remove_dir_all(&path).map_err(OpenError::io(&path, "removing the unfinished"))?;
-        }
+pub(crate) fn find(home: Home) -> Result<Found, OpenError> {
+    let path = home.segments();
+    fs::create_dir_all(&path).map_err(OpenError::io(&path, "making the directory"))?;
+    let recovered = recover(&path, &home.damaged())?;
+    // It is written before the first event: without it, and with events that were synced, this is no unfinished log.
+    if recovered.log.is_none() && Tip::open(&home)?.read().is_some_and(|(_, synced)| synced > Seq::ZERO) {
+        return Err(OpenError::damaged(&path, "the record of the log itself is missing"));
     }
-    let store = Store::open(&path, cache_bytes)?;
-    let record = store.state(prefix::LOG).find(|record| !matches!(record, Ok((key, _)) if **key != LOG_KEY));
-    let log = match record {
-        // It is written before the first event: without it, and with events that were synced, this is no unfinished log.
-        None if Tip::open(&home)?.read().is_some_and(|(_, synced)| synced > Seq::ZERO) => {
-            return Err(OpenError::damaged(&path, "the record of the log itself is missing"));
-        }
-        None => None,
-        Some(Ok((_, record))) => Some(
-            read_log(&record).map_err(|_| OpenError::damaged(&path, "the record of the log itself is unreadable"))?,
-        ),
-        Some(Err(why)) => return Err(OpenError::damaged(&path, why)),
-    };
-    Ok(Found { home, store, torn, log })
+    Ok(Found { home, recovered })
 }
 
 /// What is decided about a log that was found.
@@ -129,7 +104,7 @@ pub(crate) struct Evidence<'a> {
 pub(crate) fn decide(evidence: Evidence<'_>) -> Decided {
     let Evidence { last, tip, newest, boot, random } = evidence;
     let Some(last) = last else {
-        let log = next_run(Epoch::from_random(random), Seq::ZERO, boot, 0);
+        let log = next_run(Epoch::from_random(random), Seq::ZERO, boot);
         return Decided { log, new_epoch: Some(NewEpoch::Created), head: Seq::ZERO };
     };
     let synced = tip.filter(|(epoch, _)| *epoch == last.epoch).map_or(Seq::ZERO, |(_, seq)| seq);
@@ -144,77 +119,26 @@ pub(crate) fn decide(evidence: Evidence<'_>) -> Decided {
     let epoch = if new_epoch.is_some() { Epoch::from_random(random) } else { last.epoch };
     // Everything reserved may have been given, unless the log was closed: then this is the exact head.
     let head = last.reserved.max(newest).max(synced);
-    Decided { log: next_run(epoch, head, boot, last.writes), new_epoch, head }
+    Decided { log: next_run(epoch, head, boot), new_epoch, head }
 }
 
-fn next_run(epoch: Epoch, head: Seq, boot: String, writes: u64) -> LogRecord {
-    LogRecord { epoch, reserved: Seq(head.0 + RESERVE), clean: false, unsynced: false, boot, writes }
+fn next_run(epoch: Epoch, head: Seq, boot: String) -> LogRecord {
+    LogRecord { epoch, reserved: Seq(head.0 + RESERVE), clean: false, unsynced: false, boot }
 }
 
-/// What the records tell, beside the events.
-pub(crate) struct Contents {
-    pub(crate) channels: Vec<(bongsu_core::ChannelName, bongsu_core::log::ChannelState)>,
-    pub(crate) answers: Vec<crate::ledger::Answer>,
-    pub(crate) purges: BTreeMap<ChannelId, Purge>,
-    pub(crate) trimmed: Vec<(ChannelId, Seq)>,
-}
-
-impl Contents {
+impl Recovered {
     /// The newest number that any channel tells of.
     pub(crate) fn newest(&self) -> Seq {
         self.channels.iter().map(|(_, state)| newest_in(state)).max().unwrap_or_default()
     }
 
-    pub(crate) fn into_ledger(self, rules: Arc<Rules>, config: LogConfig, epoch: Epoch, head: Seq) -> Ledger {
+    /// The ledger of what was found; the rest is left for the store.
+    pub(crate) fn ledger(&mut self, rules: Arc<Rules>, config: LogConfig, epoch: Epoch, head: Seq) -> Ledger {
         let mut ledger = Ledger::new(rules, config, epoch, head);
-        self.channels.into_iter().for_each(|(name, state)| ledger.restore_channel(name, state));
-        self.answers.into_iter().for_each(|answer| ledger.restore_answer(answer));
+        std::mem::take(&mut self.channels).into_iter().for_each(|(name, state)| ledger.restore_channel(name, state));
+        std::mem::take(&mut self.answers).into_iter().for_each(|answer| ledger.restore_answer(answer));
         ledger
     }
-}
-
-/// Reads everything that is no event.
-pub(crate) fn contents(store: &Store) -> Result<Contents, String> {
-    let mut channels = Vec::new();
-    let mut states = store.state(prefix::CHANNEL);
-    for name in store.state(prefix::NAME) {
-        let (key, name) = name?;
-        let id = channel_id(&key, channels.len())?;
-        let name = read_name(&key, &name).map_err(|_| format!("the name of channel number {id} is unreadable"))?;
-        let missing = || format!("the state of channel `{name}` is missing");
-        let (key, state) = states.next().ok_or_else(missing)??;
-        channel_id(&key, channels.len())?;
-        let state = read_channel(&key, &state).map_err(|_| format!("the state of channel `{name}` is unreadable"))?;
-        channels.push((name, state));
-    }
-    if states.next().is_some() {
-        return Err("a channel has a state but no name".to_owned());
-    }
-    let answer = |record: Result<Record, String>| {
-        let (key, answer) = record?;
-        read_answer(&key, &answer).map_err(|_| "an idempotency key is unreadable".to_owned())
-    };
-    let purge = |record: Result<Record, String>| {
-        let (key, purge) = record?;
-        let read = || Ok((parse_channel_key(&key)?, read_purge(&key, &purge)?));
-        read().map_err(|_: super::codec::Damaged| "an unfinished deletion is unreadable".to_owned())
-    };
-    let trimmed = |record: Result<Record, String>| {
-        let (_, trimmed) = record?;
-        read_trimmed(&trimmed).map_err(|_| "the list of trimmed events is unreadable".to_owned())
-    };
-    Ok(Contents {
-        channels,
-        answers: store.state(prefix::ANSWER).map(answer).collect::<Result<_, _>>()?,
-        purges: store.state(prefix::PURGE).map(purge).collect::<Result<_, _>>()?,
-        trimmed: store.state(prefix::TRIMMED).next().map(trimmed).transpose()?.unwrap_or_default(),
-    })
-}
-
-/// Channels are numbered without holes.
-fn channel_id(key: &[u8], expected: usize) -> Result<ChannelId, String> {
-    let id = parse_channel_key(key).map_err(|_| "the key of a channel is unreadable".to_owned())?;
-    if id as usize == expected { Ok(id) } else { Err(format!("channel number {expected} is missing")) }
 }
 
 #[cfg(test)]
@@ -226,7 +150,7 @@ mod tests {
 
     fn last(clean: bool, unsynced: bool, boot: &str) -> LogRecord {
         let (epoch, boot) = (Epoch::from_random(OLD), boot.to_owned());
-        LogRecord { epoch, reserved: Seq(100), clean, unsynced, boot, writes: 3 }
+        LogRecord { epoch, reserved: Seq(100), clean, unsynced, boot }
     }
 
     fn decide_from(last: Option<&LogRecord>, tip: Option<(u64, u64)>, newest: u64, boot: &str) -> Decided {

@@ -10,7 +10,7 @@ use bongsu_core::log::{Budget, ChannelState, LogError, Slice};
 use bongsu_core::{ChannelName, Event, Seq};
 
 use super::EmbeddedLog;
-use super::record::{parse_event_key, read_event, read_mark};
+use super::record::read_event;
 use crate::ledger::ChannelId;
 
 /// Up to where a channel lost its events.
@@ -64,24 +64,24 @@ impl EmbeddedLog {
         if upto <= after {
             return Ok(pass);
         }
+        // If an event lies at the position itself, its offset tells which one must come next. The reader has it already, so
+        // it matters to nobody if that cannot be found out.
+        let at = self.store.newest(id, after).ok().flatten();
+        pass.before = at.filter(|(_, seq)| *seq == after).map(|(offset, _)| offset);
         let mut bytes = 0;
-        // From the position itself: if an event lies there, its offset tells which one must come next.
-        for record in self.store.events(id, Seq(after.0.saturating_sub(1)), upto) {
-            let (key, record) = record.map_err(|why| unreadable(name, &why))?;
-            if parse_event_key(&key).is_ok_and(|(_, seq)| seq <= after) {
-                // The reader has it already, so it matters to nobody if it is damaged.
-                pass.before = read_mark(&key, &record).ok().map(|(offset, _)| offset);
-                continue;
-            }
-            let is_full = pass.events.len() >= budget.events.max(1);
-            // Not looked at if it is not asked for: it may be damaged.
-            let event = (!is_full).then(|| read_event(&key, &record, name, self.epoch)).transpose();
-            let event = event.map_err(|_| damaged(name, &key))?;
-            bytes += event.as_ref().map_or(0, |event| event.payload.bytes.len());
-            let Some(event) = event.filter(|_| pass.events.is_empty() || bytes <= budget.bytes) else {
+        for stored in self.store.events(id, after, upto) {
+            if pass.events.len() >= budget.events.max(1) {
+                // Not looked at if it is not asked for: it may be damaged.
                 pass.complete = false;
                 break;
-            };
+            }
+            let (entry, record) = stored.map_err(|why| unreadable(name, &why))?;
+            let event = read_event(id, entry.seq, &record, name, self.epoch).map_err(|_| damaged(name, entry.seq))?;
+            bytes += event.payload.bytes.len();
+            if !pass.events.is_empty() && bytes > budget.bytes {
+                pass.complete = false;
+                break;
+            }
             pass.events.push(Arc::new(event));
         }
         Ok(pass)
@@ -98,12 +98,14 @@ impl EmbeddedLog {
         if end == state.last_seq && count as u64 >= state.events {
             return Ok(floor(&state));
         }
-        let mut oldest = None;
-        for key in self.store.event_keys(id, floor(&state), end).rev().take(count) {
-            let key = key.map_err(|why| unreadable(name, &why))?;
-            oldest = Some(parse_event_key(&key).map_err(|_| damaged(name, &key))?.1);
+        let newest = self.offset_at(id, name, end, &state)?;
+        let oldest = newest.saturating_sub(count as u64 - 1).max(state.oldest_offset());
+        if newest < oldest {
+            return Ok(upto);
         }
-        Ok(oldest.map_or(upto, |seq| Seq(seq.0 - 1)))
+        let found = self.store.seq_at(id, oldest).map_err(|why| unreadable(name, &why))?;
+        // Trimmed since: then what is kept begins where the channel lost its events.
+        Ok(found.map_or_else(|| floor(&self.state(id)), |seq| Seq(seq.0 - 1)))
     }
 
     pub(super) fn count_between(&self, name: &ChannelName, after: Seq, upto: Seq) -> Result<u64, LogError> {
@@ -132,13 +134,8 @@ impl EmbeddedLog {
         if position <= floor(state) {
             return Ok(trimmed);
         }
-        match self.store.events(id, floor(state), position).next_back() {
-            None => Ok(trimmed),
-            Some(record) => {
-                let (key, record) = record.map_err(|why| unreadable(name, &why))?;
-                read_mark(&key, &record).map(|(offset, _)| offset).map_err(|_| damaged(name, &key))
-            }
-        }
+        let newest = self.store.newest(id, position).map_err(|why| unreadable(name, &why))?;
+        Ok(newest.map_or(trimmed, |(offset, _)| offset.max(trimmed)))
     }
 
     fn state(&self, id: ChannelId) -> ChannelState {
@@ -180,9 +177,6 @@ fn unreadable(name: &ChannelName, why: &str) -> LogError {
     LogError::Unreadable(format!("channel `{name}`: {why}"))
 }
 
-fn damaged(name: &ChannelName, key: &[u8]) -> LogError {
-    match parse_event_key(key) {
-        Ok((_, seq)) => LogError::Unreadable(format!("event {} of channel `{name}` is damaged", seq.0)),
-        Err(_) => LogError::Unreadable(format!("an event of channel `{name}` is damaged")),
-    }
+fn damaged(name: &ChannelName, seq: Seq) -> LogError {
+    LogError::Unreadable(format!("event {} of channel `{name}` is damaged", seq.0))
 }

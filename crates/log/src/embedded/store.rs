@@ -1,186 +1,124 @@
-//! Records on disk: the only module that knows fjall.
+//! The segments of a log, and the reading of them. Decides nothing about events.
 //!
-//! Two keyspaces: `events`, and `state` for everything else. A [`Batch`] is kept whole or not at all. Nothing here decides
-//! anything; the layout of records is [`record`](super::record)'s.
+//! The writer and the keeper change what is here, each its part, under the locks that are named below; readers copy what
+//! they need under a lock and read files without one.
 
-use std::io;
-use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bongsu_core::Seq;
-use fjall::compaction::Leveled;
-use fjall::config::{BlockSizePolicy, FilterPolicy};
-use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode, UserKey, UserValue,
-};
 
-use super::error::OpenError;
-use super::record::event_key;
+use super::frame::Entry;
+use super::index::Index;
+use super::segment::{Segment, Window};
 use crate::ledger::ChannelId;
 
-/// How much is gathered in memory before it becomes a table, in bytes. Larger means fewer pauses and more memory: up to
-/// four of these can exist at a time.
-const EVENTS_MEMTABLE_BYTES: u64 = 32 << 20;
-const STATE_MEMTABLE_BYTES: u64 = 8 << 20;
-/// The size of tables, in bytes: what one step of compaction rewrites, and so the free space it needs, grows with it.
-const TABLE_BYTES: u64 = 16 << 20;
-/// Journals may take this much before tables are written early to be rid of them, in bytes.
-const JOURNALS_BYTES_MAX: u64 = 256 << 20;
-/// Records from this size on are kept beside the tables, in bytes, so that compaction does not copy them again and again.
-const LARGE_BYTES: u32 = 16 << 10;
-/// Events are read in runs, so blocks are larger than for single values, in bytes; and the index is smaller for it.
-const EVENTS_BLOCK_BYTES: u32 = 16 << 10;
-/// One thread would wait for itself when the queue of its tasks is full; with two, one always takes tasks off it.
-const WORKERS: usize = 2;
-/// Files held open.
-const FILES_MAX: usize = 256;
+/// How many entries are looked up at once.
+const PAGE_ENTRIES: usize = 64;
 
+/// The files of a log and where its events lie in them.
+#[derive(Debug)]
 pub(crate) struct Store {
-    database: Database,
-    events: Keyspace,
-    state: Keyspace,
-}
-
-/// A key with its record.
-pub(crate) type Record = (UserKey, UserValue);
-
-/// Records to keep and to delete together.
-pub(crate) struct Batch<'a> {
-    store: &'a Store,
-    batch: OwnedWriteBatch,
-}
-
-impl Batch<'_> {
-    pub(crate) fn keep_event(&mut self, key: [u8; 12], record: Vec<u8>) {
-        self.batch.insert(&self.store.events, key, record);
-    }
-
-    pub(crate) fn drop_event(&mut self, key: [u8; 12]) {
-        self.batch.remove(&self.store.events, key);
-    }
-
-    pub(crate) fn keep(&mut self, key: &[u8], record: Vec<u8>) {
-        self.batch.insert(&self.store.state, key, record);
-    }
-
-    pub(crate) fn drop(&mut self, key: &[u8]) {
-        self.batch.remove(&self.store.state, key);
-    }
-
-    /// Keeps it all. The system has it when this returns, and with `sync` the disk has.
-    ///
-    /// # Errors
-    /// It is unknown what was kept, and nothing more can be written.
-    pub(crate) fn commit(self, sync: bool) -> Result<(), String> {
-        let mode = if sync { PersistMode::SyncData } else { PersistMode::Buffer };
-        self.batch.durability(Some(mode)).commit().map_err(|error| explain(&error))
-    }
+    pub(crate) dir: PathBuf,
+    /// Written by the sequencer after each append, by the keeper when a segment is finished or replaced; held for short.
+    index: RwLock<Index>,
+    /// All segments, in order; the last one is being written. Changed by the sequencer, which adds, and by the keeper, which
+    /// replaces.
+    segments: Mutex<Vec<Arc<Segment>>>,
+    /// Why nothing can be written any more, if the keeper found that.
+    failed: OnceLock<String>,
 }
 
 impl Store {
-    /// Opens the store in `path`, and makes it if there is none.
-    pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
-        // A store must not bring the process down, whatever is in its files; some of fjall's checks are assertions.
-        match catch_unwind(AssertUnwindSafe(|| Self::try_open(path, cache_bytes))) {
-            Ok(Ok(store)) => Ok(store),
-            Ok(Err(fjall::Error::Io(error))) if !is_damage(&error) => Err(OpenError::io(path, "opening")(error)),
-            Ok(Err(error)) => Err(OpenError::damaged(path, explain(&error))),
-            Err(_) => Err(OpenError::damaged(path, "its files contradict each other")),
-        }
+    pub(crate) fn new(dir: PathBuf, index: Index, segments: Vec<Arc<Segment>>) -> Self {
+        Self { dir, index: RwLock::new(index), segments: Mutex::new(segments), failed: OnceLock::new() }
     }
 
-    fn try_open(path: &Path, cache_bytes: u64) -> fjall::Result<Self> {
-        let database = Database::builder(path)
-            .cache_size(cache_bytes)
-            .max_journaling_size(JOURNALS_BYTES_MAX)
-            .max_cached_files(Some(FILES_MAX))
-            .worker_threads(WORKERS)
-            .open()?;
-        let leveled = || std::sync::Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES));
-        let events = database.keyspace("events", || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(EVENTS_MEMTABLE_BYTES)
-                .compaction_strategy(leveled())
-                .data_block_size_policy(BlockSizePolicy::all(EVENTS_BLOCK_BYTES))
-                // Events are never looked up singly, so filters would only take memory.
-                .filter_policy(FilterPolicy::disabled())
-                .with_kv_separation(Some(KvSeparationOptions::default().separation_threshold(LARGE_BYTES)))
-        })?;
-        let state = database.keyspace("state", || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(STATE_MEMTABLE_BYTES)
-                .compaction_strategy(leveled())
-                .filter_policy(FilterPolicy::disabled())
-        })?;
-        Ok(Self { database, events, state })
+    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn batch(&self) -> Batch<'_> {
-        Batch { store: self, batch: self.database.batch() }
+    pub(crate) fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes everything durable.
-    pub(crate) fn sync(&self) -> Result<(), String> {
-        self.database.persist(PersistMode::SyncAll).map_err(|error| explain(&error))
+    pub(crate) fn segments(&self) -> MutexGuard<'_, Vec<Arc<Segment>>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails if a task in the background has failed: nothing more can be written then.
+    /// Fails if the keeper could not sync: nothing more can be written then.
     pub(crate) fn check(&self) -> Result<(), String> {
-        self.database.persist(PersistMode::Buffer).map_err(|error| explain(&error))
+        self.failed.get().map_or(Ok(()), |why| Err(why.clone()))
     }
 
-    /// Writes everything that is in memory to tables, for tests that spoil tables.
-    #[cfg(test)]
-    pub(crate) fn write_out(&self) {
-        for keyspace in [&self.events, &self.state] {
-            keyspace.rotate_memtable_and_wait().expect("the memory can be written out");
+    pub(crate) fn fail(&self, why: String) {
+        self.failed.get_or_init(|| why);
+    }
+
+    /// The events of a channel after `after` up to and including `upto`.
+    pub(crate) fn events(&self, channel: ChannelId, after: Seq, upto: Seq) -> Events<'_> {
+        let page = Vec::new().into_iter();
+        Events { store: self, channel, after, upto, segment: None, page, window: Window::default() }
+    }
+
+    /// Where the first events of a channel after `after` lie: those of one segment, not all of them if they are many.
+    pub(crate) fn page(&self, channel: ChannelId, after: Seq) -> Result<Option<(Arc<Segment>, Vec<Entry>)>, String> {
+        let part = self.index().part_after(channel, after, PAGE_ENTRIES);
+        part.map(|part| Ok((part.segment.clone(), part.after(after, PAGE_ENTRIES)?))).transpose()
+    }
+
+    /// The offset and number of the newest event of a channel at or before `position`.
+    pub(crate) fn newest(&self, channel: ChannelId, position: Seq) -> Result<Option<(u64, Seq)>, String> {
+        let part = self.index().part_at(channel, position);
+        let newest = part.map(|part| part.newest(position)).transpose()?.flatten();
+        Ok(newest.map(|(offset, entry)| (offset, entry.seq)))
+    }
+
+    /// The number of the event at `offset`.
+    pub(crate) fn seq_at(&self, channel: ChannelId, offset: u64) -> Result<Option<Seq>, String> {
+        let part = self.index().part_with(channel, offset);
+        part.map(|part| part.at(offset).map(|entry| entry.seq)).transpose()
+    }
+}
+
+/// Events of a channel as they lie in the segments, in order. What is trimmed meanwhile may be left out.
+pub(crate) struct Events<'a> {
+    store: &'a Store,
+    channel: ChannelId,
+    after: Seq,
+    upto: Seq,
+    segment: Option<Arc<Segment>>,
+    page: std::vec::IntoIter<Entry>,
+    window: Window,
+}
+
+impl Events<'_> {
+    fn step(&mut self) -> Result<Option<(Entry, Vec<u8>)>, String> {
+        if self.page.len() == 0 {
+            let Some((segment, page)) = self.store.page(self.channel, self.after)? else {
+                return Ok(None);
+            };
+            if self.segment.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &segment)) {
+                self.window = Window::default();
+            }
+            (self.segment, self.page) = (Some(segment), page.into_iter());
         }
-    }
-
-    /// The records of a channel after `after` up to and including `upto`, from either end.
-    pub(crate) fn events(
-        &self,
-        channel: ChannelId,
-        after: Seq,
-        upto: Seq,
-    ) -> impl DoubleEndedIterator<Item = Result<Record, String>> + use<> {
-        self.range(channel, after, upto).map(|guard| guard.into_inner().map_err(|error| explain(&error)))
-    }
-
-    /// The keys of the same records.
-    pub(crate) fn event_keys(
-        &self,
-        channel: ChannelId,
-        after: Seq,
-        upto: Seq,
-    ) -> impl DoubleEndedIterator<Item = Result<UserKey, String>> + use<> {
-        self.range(channel, after, upto).map(|guard| guard.key().map_err(|error| explain(&error)))
-    }
-
-    fn range(&self, channel: ChannelId, after: Seq, upto: Seq) -> fjall::Iter {
-        // A range that ends before it begins is empty here, and an error there.
-        let end = event_key(channel, upto.max(after));
-        self.events.range((Bound::Excluded(event_key(channel, after)), Bound::Included(end)))
-    }
-
-    /// All records that are no events and whose keys begin with `prefix`, in order of their keys.
-    pub(crate) fn state(&self, prefix: u8) -> impl Iterator<Item = Result<Record, String>> + use<> {
-        self.state.prefix([prefix]).map(|guard| guard.into_inner().map_err(|error| explain(&error)))
+        let (Some(entry), Some(segment)) = (self.page.next(), &self.segment) else {
+            return Ok(None);
+        };
+        if entry.seq > self.upto {
+            return Ok(None);
+        }
+        self.after = entry.seq;
+        let record = segment.record(&entry, &mut self.window).map_err(|error| error.to_string())?;
+        Ok(Some((entry, record)))
     }
 }
 
-/// Some damage is found as a file that ends too early or has nonsense in it.
-fn is_damage(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound)
-}
+impl Iterator for Events<'_> {
+    type Item = Result<(Entry, Vec<u8>), String>;
 
-/// What fjall said, in one line.
-fn explain(error: &fjall::Error) -> String {
-    match error {
-        fjall::Error::Io(error) => error.to_string(),
-        fjall::Error::Storage(error) => format!("{error}"),
-        fjall::Error::Poisoned => "an earlier write, sync or task in the background failed".to_owned(),
-        other => format!("{other:?}"),
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
     }
 }

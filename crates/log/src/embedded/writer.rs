@@ -1,46 +1,104 @@
-//! The writing half: turns a plan into one batch, and remembers what must be remembered between batches.
+//! The writing half: turns a plan into one frame, and goes on to the next segment when one is full.
 //!
 //! Used by one thread at a time, the sequencer.
 
-use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bongsu_core::log::ChannelState;
 use bongsu_core::policy::Durability;
 use bongsu_core::{Millis, Seq};
 
-use super::record::{
-    self, LOG_KEY, LogRecord, Purge, TRIMMED_KEY, answer_key, channel_key, event_key, prefix, write_answer,
-    write_channel, write_event, write_log, write_name, write_purge, write_trimmed,
-};
-use super::store::{Batch, Store};
+use super::frame::{Entry, FrameWriter, Head};
+use super::keeper::{Keeper, capacity};
+use super::record::{LogRecord, write_event};
+use super::segment::{self, Segment};
+use super::store::Store;
 use crate::ledger::{ChannelId, Plan, Touched};
 
 /// How many sequence numbers are reserved at a time: after a crash so many may be skipped, and so often a write is needed
 /// for numbers alone.
 pub(crate) const RESERVE: u64 = 65_536;
-/// How many deletions of a purge go into one batch: about a millisecond of work.
-const PURGE_MAX: usize = 4_000;
 /// How much may be written before the free space is looked at again, in bytes.
 const UNCHECKED_BYTES_MAX: u64 = 1 << 20;
 /// How long the free space is not looked at when little is written.
 const UNCHECKED_TIME: std::time::Duration = std::time::Duration::from_secs(1);
+/// A buffer that grew beyond this for one large write is given back, in bytes.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
 
-#[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) log: LogRecord,
-    /// Deletions of whole stretches that are not done yet.
-    pub(crate) purges: BTreeMap<ChannelId, Purge>,
-    /// Events that the last batch trimmed and the next one deletes: a reader may be at them until the trim is visible,
-    /// and that it is only after its batch.
-    pub(crate) trimmed: Vec<(ChannelId, Seq)>,
     pub(crate) space: Space,
-    /// The newest number that is kept with a channel, among the batches written so far.
+    /// The newest number that is kept with a channel, among the frames written so far.
     pub(crate) newest: Seq,
+    pub(crate) active: Active,
+    pub(crate) keeper: Keeper,
+    /// The frame that is being made, and where its events will lie; kept for their memory.
+    buffer: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// The segment that is being written.
+pub(crate) struct Active {
+    pub(crate) segment: Arc<Segment>,
+    /// Where the next frame goes.
+    pub(crate) end: u64,
+    /// From here on the next segment is begun.
+    pub(crate) capacity: u64,
+    pub(crate) next_frame: u64,
+    /// Whether a file for the next segment was asked for.
+    pub(crate) ordered: bool,
+    /// Segments before this one that have something that may not be synced, and whether this one has.
+    unsynced: Vec<Arc<Segment>>,
+    is_unsynced: bool,
+    /// A segment to be finished, once the one after it has its first frame.
+    full: Option<Arc<Segment>>,
+}
+
+impl Active {
+    pub(crate) fn new(segment: Arc<Segment>, end: u64, capacity: u64, next_frame: u64) -> Self {
+        Self {
+            segment,
+            end,
+            capacity,
+            next_frame,
+            ordered: false,
+            unsynced: Vec::new(),
+            is_unsynced: true,
+            full: None,
+        }
+    }
+
+    /// Syncs everything that was written.
+    fn sync(&mut self) -> std::io::Result<()> {
+        for segment in &self.unsynced {
+            segment.file.sync_data()?;
+        }
+        self.segment.file.sync_data()?;
+        self.unsynced.clear();
+        self.is_unsynced = false;
+        Ok(())
+    }
+}
+
+/// The events of one channel in the frame that is being made.
+struct Written {
+    id: ChannelId,
+    first_offset: u64,
+    entries: std::ops::Range<usize>,
+    is_described: bool,
 }
 
 impl Writer {
+    pub(crate) fn new(log: LogRecord, newest: Seq, active: Active, keeper: Keeper) -> Self {
+        let (buffer, entries) = Default::default();
+        Self { log, space: Space::default(), newest, active, keeper, buffer, entries }
+    }
+
     /// Keeps what the plan says; tells whether it was synced.
     pub(crate) fn write(&mut self, store: &Store, plan: &Plan) -> Result<bool, String> {
+        store.check()?;
         let weak = plan.durability.is_some_and(|durability| durability < Durability::Fsync);
         let synced = plan.durability == Some(Durability::Fsync);
         let mut log = self.log.clone();
@@ -53,122 +111,150 @@ impl Writer {
         if plan.is_empty() && !must_sync {
             return Ok(false);
         }
-        let mut batch = store.batch();
-        let mut newest = self.newest;
-        let mut purges = Vec::new();
-        for (&id, touched) in &plan.touched {
-            write_touched(&mut batch, id, touched);
-            newest = newest.max(newest_in(&touched.state));
-            purges.extend(self.purge_of(id, touched).map(|purge| (id, purge)));
+        self.go_on(store)?;
+        let mut frame = self.begin();
+        if must_sync || self.active.end == 0 {
+            frame.log(&log);
         }
-        for (id, purge) in &purges {
-            let key = channel_key(prefix::PURGE, *id);
-            batch.keep(&key, write_purge(&key, purge));
-        }
-        for answer in &plan.answers {
-            let key = answer_key(answer.receipt.seq);
-            batch.keep(&key, write_answer(&key, answer));
-        }
-        for seq in &plan.forgotten {
-            batch.drop(&answer_key(*seq));
-        }
-        let dropped = plan.touched.iter().flat_map(|(&id, touched)| touched.dropped.iter().map(move |&seq| (id, seq)));
-        let dropped = dropped.collect::<Vec<_>>();
-        self.delete_trimmed(&mut batch, &dropped);
-        if must_sync || plan.touched.is_empty() {
-            keep_log(&mut batch, &mut log);
-        }
-        batch.commit(synced || must_sync)?;
-        self.trimmed = dropped;
+        let written = self.put_channels(store, plan, &mut frame);
+        plan.answers.iter().for_each(|answer| frame.answer(answer));
+        plan.forgotten.last().iter().for_each(|through| frame.forgotten(**through));
+        self.commit(store, frame, synced || must_sync)?;
+        self.publish(store, &written);
+        let newest = plan.touched.values().map(|touched| newest_in(&touched.state)).max();
+        self.newest = self.newest.max(newest.unwrap_or_default());
         self.log = log;
-        self.purges.extend(purges);
-        self.newest = newest;
         Ok(synced || must_sync)
     }
 
-    /// Deletes what the last batch trimmed, and remembers what this one trims.
-    fn delete_trimmed(&self, batch: &mut Batch<'_>, dropped: &[(ChannelId, Seq)]) {
-        if self.trimmed.is_empty() && dropped.is_empty() {
-            return;
-        }
-        for &(id, seq) in &self.trimmed {
-            batch.drop_event(event_key(id, seq));
-        }
-        batch.keep(&TRIMMED_KEY, write_trimmed(dropped));
-    }
-
-    /// What will be left to delete of a channel that lost everything it had.
-    fn purge_of(&self, id: ChannelId, touched: &Touched) -> Option<Purge> {
-        let after = self.purges.get(&id).map_or(touched.lost_before, |purge| purge.after);
-        touched.purged.then_some(Purge { after, through: touched.stored_last })
-    }
-
-    /// Deletes a piece of what is gone for readers. The work is bounded; call again until it does nothing.
-    pub(crate) fn clean_up(&mut self, store: &Store) -> Result<(), String> {
-        if !self.trimmed.is_empty() {
-            let mut batch = store.batch();
-            self.delete_trimmed(&mut batch, &[]);
-            batch.commit(false)?;
-            self.trimmed.clear();
-        }
-        match self.purges.first_key_value() {
-            Some((&id, &purge)) => self.purge(store, id, purge),
-            None => Ok(()),
-        }
-    }
-
-    fn purge(&mut self, store: &Store, id: ChannelId, purge: Purge) -> Result<(), String> {
-        let mut batch = store.batch();
-        let mut last = None;
-        // At a key that cannot be read the purge ends: readers do not come here any more, only its space stays taken.
-        for key in store.event_keys(id, purge.after, purge.through).take(PURGE_MAX).map_while(Result::ok) {
-            let Ok((_, seq)) = record::parse_event_key(&key) else {
-                break;
-            };
-            batch.drop_event(event_key(id, seq));
-            last = Some(seq);
-        }
-        let key = channel_key(prefix::PURGE, id);
-        let left = last.filter(|last| *last < purge.through).map(|after| Purge { after, ..purge });
-        match &left {
-            Some(left) => batch.keep(&key, write_purge(&key, left)),
-            None => batch.drop(&key),
-        }
-        let mut log = self.log.clone();
-        keep_log(&mut batch, &mut log);
-        batch.commit(false)?;
-        self.log = log;
-        match left {
-            Some(left) => self.purges.insert(id, left),
-            None => self.purges.remove(&id),
-        };
-        Ok(())
+    /// Has the segments finished that the last run left full.
+    pub(crate) fn finish_older(&self, store: &Store) {
+        let segments = store.segments();
+        let is_older = |segment: &&Arc<Segment>| !Arc::ptr_eq(segment, &self.active.segment);
+        let unfinished = |segment: &&Arc<Segment>| !segment.finished.load(Ordering::Relaxed);
+        segments.iter().filter(is_older).filter(unfinished).for_each(|segment| self.keeper.finish(segment.clone()));
     }
 
     /// Writes the log's own record, synced.
     pub(crate) fn write_log(&mut self, store: &Store) -> Result<(), String> {
-        let mut batch = store.batch();
-        keep_log(&mut batch, &mut self.log);
-        batch.commit(true)
+        self.go_on(store)?;
+        let mut frame = self.begin();
+        frame.log(&self.log);
+        self.commit(store, frame, true)
+    }
+
+    fn begin(&mut self) -> FrameWriter {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        bytes.clear();
+        if self.active.end == 0 {
+            self.active.segment.head.write(&mut bytes);
+        }
+        FrameWriter::new(bytes, self.active.end)
+    }
+
+    fn put_channels(&mut self, store: &Store, plan: &Plan, frame: &mut FrameWriter) -> Vec<Written> {
+        let number = self.active.segment.head.number;
+        self.entries.clear();
+        let index = store.index();
+        let mut put = |(&id, touched): (&ChannelId, &Touched)| {
+            let start = self.entries.len();
+            for event in &touched.fresh {
+                let (place, length) = frame.event(id, event.id.seq, |bytes| write_event(bytes, id, event));
+                // A frame that is too long for these is refused as a whole.
+                let narrow = |wide: u64| u32::try_from(wide).unwrap_or(u32::MAX);
+                self.entries.push(Entry {
+                    seq: event.id.seq,
+                    time: event.time,
+                    place: narrow(place),
+                    length: narrow(length as u64),
+                    payload: narrow(event.payload.bytes.len() as u64),
+                });
+            }
+            // What the events themselves do not tell.
+            let is_described =
+                touched.is_new || has_lost(touched) || index.described(id).is_none_or(|segment| segment != number);
+            if is_described {
+                frame.channel(id, &touched.name, &touched.state);
+            }
+            let first_offset = touched.fresh.front().map_or(0, |event| event.offset);
+            Written { id, first_offset, entries: start..self.entries.len(), is_described }
+        };
+        plan.touched.iter().map(&mut put).collect()
+    }
+
+    /// Lets readers find what was written.
+    fn publish(&self, store: &Store, written: &[Written]) {
+        let segment = &self.active.segment;
+        segment.events.fetch_add(self.entries.len() as u64, Ordering::Relaxed);
+        let mut index = store.index_mut();
+        for Written { id, first_offset, entries, is_described } in written {
+            if *is_described {
+                index.describe(*id, segment.head.number);
+            }
+            index.extend(*id, segment, *first_offset, &self.entries[entries.clone()]);
+        }
+    }
+
+    fn commit(&mut self, store: &Store, frame: FrameWriter, sync: bool) -> Result<(), String> {
+        let active = &mut self.active;
+        let bytes = frame.finish(active.next_frame).ok_or("a write is larger than a frame may be")?;
+        active.segment.file.write_all_at(&bytes, active.end).map_err(|error| error.to_string())?;
+        active.end += bytes.len() as u64;
+        active.segment.end.store(active.end, Ordering::Release);
+        active.next_frame += 1;
+        active.is_unsynced = true;
+        if sync {
+            active.sync().map_err(|error| error.to_string())?;
+        }
+        if bytes.capacity() <= BUFFER_BYTES_MAX {
+            self.buffer = bytes;
+        }
+        if let Some(full) = active.full.take() {
+            self.keeper.finish(full);
+        }
+        if !active.ordered && active.end >= active.capacity / 2 {
+            active.ordered = true;
+            self.keeper.set_aside(capacity(active.segment.head.number + 1, self.keeper.segment_bytes()));
+        }
+        store.check()
+    }
+
+    /// Begins the next segment if this one is full.
+    fn go_on(&mut self, store: &Store) -> Result<(), String> {
+        if self.active.end < self.active.capacity {
+            return Ok(());
+        }
+        let last = &self.active.segment;
+        let number = last.head.number + 1;
+        let path = store.dir.join(segment::name(number));
+        let file = match self.keeper.take_spare() {
+            Some((spare, file)) => std::fs::rename(spare, &path).map(|()| file),
+            // The keeper did not get to it: this one grows as it is written.
+            None => segment::create(&path),
+        };
+        let file = file.and_then(|file| segment::sync_parent(&path).map(|()| file)).map_err(|error| error.to_string())?;
+        let head = Head { number, through: number, first_frame: self.active.next_frame };
+        let segment = Arc::new(Segment::new(head, path, file, 0, 0));
+        store.segments().push(segment.clone());
+        let capacity = capacity(number, self.keeper.segment_bytes());
+        let last = std::mem::replace(&mut self.active, Active::new(segment, 0, capacity, head.first_frame));
+        self.active.unsynced = last.unsynced;
+        if last.is_unsynced {
+            self.active.unsynced.push(last.segment.clone());
+        }
+        self.active.full = Some(last.segment);
+        Ok(())
     }
 }
 
-fn keep_log(batch: &mut Batch<'_>, log: &mut LogRecord) {
-    log.writes += 1;
-    batch.keep(&LOG_KEY, write_log(log));
+fn has_lost(touched: &Touched) -> bool {
+    touched.state.lost.map_or(Seq::ZERO, |lost| lost.through) != touched.lost_before
 }
 
-fn write_touched(batch: &mut Batch<'_>, id: ChannelId, touched: &Touched) {
-    if touched.is_new {
-        let key = channel_key(prefix::NAME, id);
-        batch.keep(&key, write_name(&key, &touched.name));
-    }
-    let key = channel_key(prefix::CHANNEL, id);
-    batch.keep(&key, write_channel(&key, &touched.state));
-    for event in &touched.fresh {
-        let key = event_key(id, event.id.seq);
-        batch.keep_event(key, write_event(&key, event));
-    }
+/// What readers can no longer get of the channels of a plan: up to which offset.
+pub(crate) fn trims(plan: &Plan) -> Vec<(ChannelId, u64)> {
+    let touched = plan.touched.iter().filter(|(_, touched)| has_lost(touched));
+    touched.map(|(&id, touched)| (id, touched.state.head_offset - touched.state.events)).collect()
 }
 
 /// The newest number that the state of a channel tells of.

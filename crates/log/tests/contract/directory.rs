@@ -70,43 +70,59 @@ fn a_newer_format_is_not_touched() {
     let mut log = Fixture::new(Kind::Embedded);
     let dir = log.kill();
     fs::write(dir.join("bongsu-log"), "bongsu log, format 7\n").unwrap();
-    refused_with(&dir, &["has format 7", "knows formats up to 1", "newer"]);
+    refused_with(&dir, &["has format 7", "knows formats up to 2", "newer"]);
     fs::write(dir.join("bongsu-log"), "bongsu log, format one\n").unwrap();
-    refused_with(&dir, &["bongsu-log is damaged", "it should say `bongsu log, format 1`"]);
+    refused_with(&dir, &["bongsu-log is damaged", "it should say `bongsu log, format 2`"]);
+}
+
+#[test]
+fn a_former_format_is_not_touched() {
+    let mut log = Fixture::new(Kind::Embedded);
+    let dir = log.kill();
+    fs::write(dir.join("bongsu-log"), "bongsu log, format 1\n").unwrap();
+    refused_with(&dir, &["has format 1", "before the first release", "move the directory away", "run the version"]);
 }
 
 #[test]
 fn a_log_that_was_half_made_is_made_anew() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("bongsu-log"), "bongsu log, format 1\n").unwrap();
-    fs::create_dir(dir.path().join("store")).unwrap();
-    fs::write(dir.path().join("store/0.jnl"), "").unwrap();
+    fs::write(dir.path().join("bongsu-log"), "bongsu log, format 2\n").unwrap();
+    fs::create_dir(dir.path().join("segments")).unwrap();
+    fs::write(first_segment(dir.path()), [0; 100]).unwrap();
     let log = open(dir.path(), LogConfig::default(), START);
     assert_eq!(log.append(vec![publish(draft("a", "1"))], START).unwrap().groups.len(), 1);
 }
 
 #[test]
-fn a_store_without_its_version_is_not_thrown_away() {
-    let mut log = Fixture::new(Kind::Embedded);
-    log.text("a", "1");
+fn a_missing_segment_is_named() {
+    let config = LogConfig { segment_bytes: 4_096, ..LogConfig::default() };
+    let mut log = Fixture::with_config(Kind::Embedded, config);
+    (0..100).for_each(|_| drop(log.text("a", &"x".repeat(500))));
     let dir = log.kill();
-    fs::remove_file(dir.join("store/version")).unwrap();
-    refused_with(&dir, &["is damaged", "`version` is missing", "restore a backup"]);
-    assert!(dir.join("store/0.jnl").exists());
+    for (number, name) in [(0, "0000000000000000.seg"), (3, "0000000000000003.seg")] {
+        let path = dir.join("segments").join(name);
+        let away = dir.join("away");
+        fs::rename(&path, &away).unwrap();
+        refused_with(&dir, &["is damaged", name, "is missing", "restore a backup"]);
+        fs::rename(&away, &path).unwrap();
+        assert!(dir.join("segments").exists(), "{number}");
+    }
+    log.start();
+    assert_eq!(log.all("a").events.len(), 100);
 }
 
 #[test]
 fn a_log_that_lost_its_first_records_is_not_made_anew() {
     let spoils: [fn(&Path); 3] = [
-        |journal| fs::remove_file(journal).unwrap(),
-        |journal| fs::File::create(journal).map(drop).unwrap(),
-        |journal| fs::File::options().write(true).open(journal).unwrap().write_all_at(b"?", 0).unwrap(),
+        |segment| fs::remove_file(segment).unwrap(),
+        |segment| fs::File::create(segment).map(drop).unwrap(),
+        |segment| fs::File::options().write(true).open(segment).unwrap().write_all_at(b"?", 0).unwrap(),
     ];
     for (number, spoil) in spoils.iter().enumerate() {
         let mut log = Fixture::new(Kind::Embedded);
         log.text("a", "an event that was acknowledged");
         let dir = log.kill();
-        spoil(&dir.join("store/0.jnl"));
+        spoil(&first_segment(&dir));
         // The second time nothing is left to be mended, and all the same it is not empty.
         for _ in 0..2 {
             let error = refused(&dir).to_string();
@@ -114,6 +130,7 @@ fn a_log_that_lost_its_first_records_is_not_made_anew() {
         }
         if number == 2 {
             let kept = fs::read_dir(dir.join("damaged")).unwrap().next().unwrap().unwrap();
+            let kept = fs::read_dir(kept.path()).unwrap().next().unwrap().unwrap();
             let kept = fs::read(kept.path()).unwrap();
             assert!(kept.windows(12).any(|bytes| bytes == b"acknowledged"), "what was cut off is kept");
         }

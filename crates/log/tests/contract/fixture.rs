@@ -109,6 +109,11 @@ pub(crate) fn open(dir: &Path, config: LogConfig, now: Millis) -> EmbeddedLog {
     EmbeddedLog::open(dir, rules(), config, now).unwrap()
 }
 
+/// The first file of events of the log in `dir`.
+pub(crate) fn first_segment(dir: &Path) -> PathBuf {
+    dir.join("segments/0000000000000000.seg")
+}
+
 /// The text of an event.
 pub(crate) fn body(event: &Event) -> &str {
     std::str::from_utf8(&event.payload.bytes).unwrap()
