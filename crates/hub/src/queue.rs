@@ -55,6 +55,8 @@ struct State {
     closed: bool,
     /// The sequencer has ended by a panic.
     dead: bool,
+    /// The sequencer sleeps until so many jobs wait; 0 when it is awake, and then nobody has to signal it.
+    wanted: usize,
 }
 
 impl Queue {
@@ -80,8 +82,15 @@ impl Queue {
         state.in_flight.bytes += load.bytes.min(room.bytes);
         let load = Load { events: load.events.min(room.events), bytes: load.bytes.min(room.bytes) };
         state.jobs.push_back(Job { action, done, load });
+        let wakes = state.wanted > 0 && state.jobs.len() >= state.wanted;
+        if wakes {
+            // One signal is enough, and each is a system call.
+            state.wanted = 0;
+        }
         drop(state);
-        self.filled.notify_one();
+        if wakes {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -99,17 +108,36 @@ impl Queue {
     }
 
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
+        state.wanted = 0;
+        drop(state);
         self.filled.notify_one();
     }
 
-    /// The next jobs, at least one unless the wait ran out; `None` when the queue is closed and empty.
-    pub(crate) fn take(&self, wait: Duration) -> Option<Vec<Job>> {
-        let idle = |state: &mut State| state.jobs.is_empty() && !state.closed;
-        let guard = self.filled.wait_timeout_while(self.lock(), wait, idle);
-        let (mut state, _) = guard.unwrap_or_else(PoisonError::into_inner);
+    /// Waits until `wanted` jobs wait, but no longer than `wait`; tells whether they came.
+    pub(crate) fn gather(&self, wanted: usize, wait: Duration) -> bool {
+        let state = self.sleep(self.lock(), wanted, wait);
+        state.jobs.len() >= wanted
+    }
+
+    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State>, wanted: usize, wait: Duration) -> MutexGuard<'a, State> {
+        if state.jobs.len() >= wanted || state.closed {
+            return state;
+        }
+        state.wanted = wanted;
+        let is_waiting = |state: &mut State| state.wanted > 0;
+        let woken = self.filled.wait_timeout_while(state, wait, is_waiting);
+        let (mut state, _) = woken.unwrap_or_else(PoisonError::into_inner);
+        state.wanted = 0;
+        state
+    }
+
+    /// Puts the next jobs into `jobs`, at least one unless the wait ran out; `false` when the queue is closed and empty.
+    pub(crate) fn take(&self, wait: Duration, jobs: &mut Vec<Job>) -> bool {
+        let mut state = self.sleep(self.lock(), 1, wait);
         if state.jobs.is_empty() && state.closed {
-            return None;
+            return false;
         }
         let mut batch = Load::default();
         let fits = state.jobs.iter().take_while(|job| {
@@ -119,14 +147,16 @@ impl Queue {
             first || (batch.events <= BATCH_EVENTS_MAX && batch.bytes <= BATCH_BYTES_MAX)
         });
         let count = fits.count();
-        Some(state.jobs.drain(..count).collect())
+        jobs.extend(state.jobs.drain(..count));
+        true
     }
 
-    /// Gives back the room of a publish that is answered.
-    pub(crate) fn release(&self, load: Load) {
+    /// Gives back the room of publishes that are about to be answered; tells how many others wait.
+    pub(crate) fn release(&self, load: Load) -> usize {
         let mut state = self.lock();
         state.in_flight.events -= load.events;
         state.in_flight.bytes -= load.bytes;
+        state.jobs.len()
     }
 
     /// The sequencer has ended by a panic: dropping the jobs drops their callbacks, and whoever waits for one hears of it.
@@ -158,6 +188,13 @@ impl State {
     }
 }
 
+impl Load {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.events += more.events;
+        self.bytes += more.bytes;
+    }
+}
+
 impl Action {
     fn load(&self) -> Load {
         match self {
@@ -178,5 +215,29 @@ mod tests {
         let queue = Queue::new(2, 1_000);
         let push = || queue.push(Action::Publish(Vec::new()), Box::new(|_| ())).map_err(|problem| problem.code);
         assert_eq!([push(), push(), push()], [Ok(()), Ok(()), Err(ErrorCode::Overloaded)]);
+    }
+
+    #[test]
+    fn company_is_waited_for_until_it_is_there() {
+        let queue = Queue::new(100, 1_000);
+        let push = || queue.push(Action::Publish(Vec::new()), Box::new(|_| ())).unwrap();
+        assert!(!queue.gather(1, Duration::from_millis(1)), "nobody came");
+        push();
+        assert!(queue.gather(1, Duration::MAX), "it is there already");
+        std::thread::scope(|scope| {
+            let gathered = scope.spawn(|| queue.gather(3, Duration::from_secs(60)));
+            push();
+            push();
+            assert!(gathered.join().unwrap());
+        });
+        let mut jobs = Vec::new();
+        assert!(queue.take(Duration::MAX, &mut jobs));
+        assert_eq!(jobs.len(), 3);
+        std::thread::scope(|scope| {
+            let gathered = scope.spawn(|| queue.gather(1, Duration::from_secs(60)));
+            queue.close();
+            assert!(!gathered.join().unwrap(), "a queue that is closed has no company to come");
+        });
+        assert!(!queue.take(Duration::MAX, &mut jobs));
     }
 }

@@ -1,8 +1,8 @@
 //! The single writer: the one thread through which every event passes on its way in.
 //!
-//! While the log syncs one batch the next one gathers in the queue; that is the group commit. For each batch: append, put
-//! into rings, move the head, answer the publishers, wake the readers, in this order. So what is seen is appended, and what
-//! is acknowledged is as durable as promised.
+//! While the log syncs one batch the next one gathers in the queue; that is the group commit, and [`Company`] keeps it from
+//! falling apart into halves. For each batch: append, put into rings, move the head, answer the publishers, wake the readers,
+//! in this order. So what is seen is appended, and what is acknowledged is as durable as promised.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use bongsu_core::cursor::Cursor;
 use bongsu_core::log::{AppendOutcome, Appended, Draft, Entry, Group, Lost, LostReason, Receipt, Trim};
 use bongsu_core::{ChannelName, Millis, Problem};
 
-use crate::queue::{Action, Job};
+use crate::queue::{Action, Done, Job, Load};
 use crate::recent::Recent;
 use crate::{Shared, problems};
 
@@ -39,7 +39,7 @@ pub struct Published {
 pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("sequencer".into()).spawn(move || {
         let _tell = TellIfDead(shared.clone());
-        Sequencer { shared, recent: Recent::default(), now: Millis(0) }.run();
+        Sequencer { shared, recent: Recent::default(), now: Millis(0), company: Company::default() }.run();
     })
 }
 
@@ -60,60 +60,87 @@ struct Addressed {
     subscribers: u32,
 }
 
+/// Who waits for an answer, and of how many entries.
+struct Waiting {
+    done: Done,
+    entries: usize,
+}
+
 struct Sequencer {
     shared: Arc<Shared>,
     recent: Recent,
     /// The time of the newest event: event times of one run never go back, whatever the clock does.
     now: Millis,
+    company: Company,
 }
 
 impl Sequencer {
     fn run(mut self) {
         let mut maintained = Instant::now();
-        while let Some(jobs) = self.shared.queue.take(MAINTAIN_EVERY) {
-            self.now = self.now.max(self.shared.clock.now());
-            if !jobs.is_empty() {
-                self.append(jobs);
+        let mut jobs = Vec::new();
+        loop {
+            if let Some((wanted, wait)) = self.company.expected() {
+                self.company.came(self.shared.queue.gather(wanted, wait));
             }
-            if maintained.elapsed() >= MAINTAIN_EVERY {
-                maintained = Instant::now();
+            if !self.shared.queue.take(MAINTAIN_EVERY, &mut jobs) {
+                return;
+            }
+            self.now = self.now.max(self.shared.clock.now());
+            let began = Instant::now();
+            if !jobs.is_empty() {
+                self.append(&mut jobs, began);
+            }
+            if began - maintained >= MAINTAIN_EVERY {
+                maintained = began;
                 self.maintain();
             }
         }
     }
 
-    fn append(&mut self, jobs: Vec<Job>) {
+    fn append(&mut self, jobs: &mut Vec<Job>, began: Instant) {
         let mut groups = Vec::with_capacity(jobs.len());
         let mut addresses = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let (group, addressed) = self.group(job.action);
+        let mut load = Load::default();
+        for job in jobs.drain(..) {
+            let group = self.group(job.action, &mut addresses);
+            waiting.push(Waiting { done: job.done, entries: group.entries.len() });
             groups.push(group);
-            addresses.push(addressed);
-            waiting.push((job.done, job.load));
+            load.add(job.load);
         }
         self.shared.figures.batches.add(1);
-        let answers = match self.shared.log.append(groups, self.now) {
-            Ok(outcome) => self.publish(outcome, addresses),
+        let appended = self.shared.log.append(groups, self.now);
+        let took = began.elapsed();
+        let answers = match appended {
+            Ok(outcome) => self.publish(outcome, addresses, &waiting),
             Err(error) => vec![Err(problems::of_log(&error)); waiting.len()],
         };
-        for ((done, load), answer) in waiting.into_iter().zip(answers) {
+        self.company.answering(waiting.len(), self.shared.queue.release(load), took);
+        for (Waiting { done, .. }, answer) in waiting.into_iter().zip(answers) {
             self.shared.figures.refused.add(u64::from(answer.is_err()));
-            self.shared.queue.release(load);
             done(answer);
         }
         self.recent.wake();
         self.recent.evict(&self.shared);
     }
 
-    fn group(&self, action: Action) -> (Group, Vec<Addressed>) {
-        let (entries, addressed) = match action {
+    /// What the log is asked for; where its entries go is added to `addresses`.
+    fn group(&self, action: Action, addresses: &mut Vec<Addressed>) -> Group {
+        let entries = match action {
             Action::Reset(channel) => {
-                (vec![Entry::Reset(channel.clone())], vec![Addressed { channel, subscribers: 0 }])
+                addresses.push(Addressed { channel: channel.clone(), subscribers: 0 });
+                vec![Entry::Reset(channel)]
             }
-            Action::Publish(drafts) => drafts.into_iter().map(|draft| self.address(draft)).unzip(),
+            Action::Publish(drafts) => drafts
+                .into_iter()
+                .map(|draft| {
+                    let (entry, addressed) = self.address(draft);
+                    addresses.push(addressed);
+                    entry
+                })
+                .collect(),
         };
-        (Group { entries }, addressed)
+        Group { entries }
     }
 
     /// Counts the readers once: the log keeps the count for retries, so the first answer must be the same.
@@ -128,15 +155,19 @@ impl Sequencer {
     fn publish(
         &mut self,
         outcome: AppendOutcome,
-        addresses: Vec<Vec<Addressed>>,
+        addresses: Vec<Addressed>,
+        waiting: &[Waiting],
     ) -> Vec<Result<Vec<Published>, Problem>> {
-        let mut answers = Vec::with_capacity(addresses.len());
-        for (group, addressed) in outcome.groups.into_iter().zip(addresses) {
+        let mut addresses = addresses.into_iter();
+        let mut answers = Vec::with_capacity(waiting.len());
+        for (group, Waiting { entries, .. }) in outcome.groups.into_iter().zip(waiting) {
+            let addressed = addresses.by_ref().take(*entries);
             let answer = match group {
-                Ok(entries) => {
-                    Ok(addressed.into_iter().zip(entries).map(|(to, entry)| self.publish_entry(to, entry)).collect())
+                Ok(entries) => Ok(entries.into_iter().zip(addressed).map(|(entry, to)| self.publish_entry(to, entry)).collect()),
+                Err(refusal) => {
+                    addressed.for_each(drop);
+                    Err(problems::of_refusal(&refusal))
                 }
-                Err(refusal) => Err(problems::of_refusal(&refusal)),
             };
             answers.push(answer);
         }
@@ -207,6 +238,57 @@ fn duplicate(channel: ChannelName, receipt: Receipt, shared: &Shared) -> Publish
     }
 }
 
+/// Whether it is worth waiting for those who were just answered before the next batch is begun.
+///
+/// Publishers that wait for their acknowledgement come back a moment after it. A batch that is begun at once goes without
+/// most of them, and they wait for two syncs instead of one: the group falls apart into two halves. So when a batch took
+/// long, its publishers are waited for, as long as a part of what a sync takes; not when there was only one, and seldom if
+/// they did not come the last time.
+#[derive(Debug, Default)]
+struct Company {
+    /// How long an append takes, smoothed.
+    append: Duration,
+    /// How many are expected: those just answered, and those that wait already.
+    expected: usize,
+    /// How often in a row they did not come.
+    missed: u32,
+    /// How many batches are begun at once before it is tried again.
+    skip: u32,
+}
+
+/// Appends that are shorter than this are not worth waiting for company: waking up alone takes about as long.
+const WORTH_WAITING: Duration = Duration::from_micros(40);
+/// Company is not waited for longer than this, however long an append takes.
+const COMPANY_TIME_MAX: Duration = Duration::from_millis(5);
+/// After so many vain waits in a row the pause between two does not grow any more.
+const MISSED_MAX: u32 = 6;
+
+impl Company {
+    /// A batch took so long, and its publishers are about to be answered.
+    fn answering(&mut self, answered: usize, waiting: usize, took: Duration) {
+        self.append = (self.append * 7 + took) / 8;
+        self.expected = answered + waiting;
+    }
+
+    /// How many jobs are worth waiting for, and how long.
+    fn expected(&mut self) -> Option<(usize, Duration)> {
+        let expected = std::mem::take(&mut self.expected);
+        if expected < 2 || self.append < WORTH_WAITING {
+            return None;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return None;
+        }
+        Some((expected, (self.append / 2).min(COMPANY_TIME_MAX)))
+    }
+
+    fn came(&mut self, came: bool) {
+        self.missed = if came { 0 } else { (self.missed + 1).min(MISSED_MAX) };
+        self.skip = if came { 0 } else { 1 << self.missed };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -227,6 +309,30 @@ mod tests {
         fn now(&self) -> Millis {
             Millis(1)
         }
+    }
+
+    #[test]
+    fn company_is_expected_when_it_pays() {
+        let slow = Duration::from_millis(8);
+        let mut company = Company::default();
+        assert_eq!(company.expected(), None, "nobody was answered yet");
+        company.answering(1, 0, slow);
+        assert_eq!(company.expected(), None, "alone");
+        company.answering(3, 2, slow);
+        let (wanted, wait) = company.expected().unwrap();
+        assert!(wanted == 5 && wait < slow);
+        assert_eq!(company.expected(), None, "once for each batch");
+        company.came(false);
+        for round in 0..3 {
+            company.answering(5, 0, slow);
+            assert_eq!(company.expected().is_some(), round == 2, "round {round}");
+        }
+        company.came(true);
+        company.answering(5, 0, slow);
+        assert!(company.expected().is_some());
+        let mut quick = Company::default();
+        quick.answering(64, 0, Duration::from_micros(5));
+        assert_eq!(quick.expected(), None, "memory needs no company");
     }
 
     #[test]

@@ -42,8 +42,9 @@ impl Kept {
 
 impl Marks for Kept {
     fn oldest(&self, channel: ChannelId, after: Seq) -> Result<Vec<Mark>, LogError> {
-        // Few are needed as a rule: a full channel loses about as many as it gains.
-        Ok(self.range(channel, after, Seq(u64::MAX)).take(64).map(|event| Mark::of(event)).collect())
+        // Few are needed as a rule: a full channel loses about as many as it gains. They are at the front as a rule, too.
+        let events = self.0.get(channel as usize).into_iter().flatten();
+        Ok(events.skip_while(|event| event.id.seq <= after).take(4).map(|event| Mark::of(event)).collect())
     }
 }
 
@@ -87,8 +88,10 @@ impl State {
             }
             let events = &mut self.events.0[index];
             let lost = touched.state.lost.map_or(Seq::ZERO, |lost| lost.through);
-            let gone = events.partition_point(|event| event.id.seq <= lost);
-            events.drain(..gone);
+            // From the front, where as a rule none or one goes: a search would touch events all over the memory.
+            while events.front().is_some_and(|event| event.id.seq <= lost) {
+                events.pop_front();
+            }
             events.extend(touched.fresh.drain(..));
             if events.capacity() > 64 && events.len() < events.capacity() / 4 {
                 events.shrink_to(events.len() * 2);

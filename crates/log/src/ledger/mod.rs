@@ -76,16 +76,17 @@ impl Ledger {
 
     /// Takes over a plan that was made from the ledger as it is now.
     pub(crate) fn apply(&mut self, plan: Plan) -> AppendOutcome {
-        let mut touched = plan.touched.into_iter().collect::<Vec<_>>();
-        // New channels are numbered by their place.
-        touched.sort_unstable_by_key(|(id, _)| *id);
-        for (id, touched) in touched {
+        let mut new = Vec::new();
+        for (id, touched) in plan.touched {
             if touched.is_new {
-                self.table.add(touched.name, touched.promise, touched.state);
+                new.push((id, touched));
             } else {
                 self.table.set(id, touched.state);
             }
         }
+        // New channels are numbered by their place.
+        new.sort_unstable_by_key(|(id, _)| *id);
+        new.into_iter().for_each(|(_, touched)| self.table.add(touched.name, touched.promise, touched.state));
         self.keys.forget(plan.forgotten.len());
         plan.answers.into_iter().for_each(|answer| self.keys.keep(answer));
         self.head = plan.head;

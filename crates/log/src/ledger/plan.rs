@@ -4,6 +4,7 @@
 //! ledger takes the plan over in one step; if the store fails, the plan is dropped and nothing has happened.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use bongsu_core::log::{AppendOutcome, Appended, Draft, Entry, Group, Receipt, Refusal, Trim};
@@ -20,13 +21,35 @@ const TRIMS_MAX: u64 = 10_000;
 /// How many idempotency keys one call forgets, unless it needs the room.
 const FORGET_MAX: usize = 10_000;
 
+/// The channels that a plan changes, by their numbers.
+pub(crate) type TouchedChannels = HashMap<ChannelId, Touched, BuildHasherDefault<NumberHasher>>;
+
+/// Spreads numbers of channels, which nobody outside chooses, so nobody can make them collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u32(byte.into()));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // An odd number near 2^64 divided by the golden ratio: neighbours end up far apart.
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 /// What an append or a maintenance will do.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// What the caller is told.
     pub(crate) outcome: AppendOutcome,
     /// The channels that change. [`Touched::fresh`] are the events to keep.
-    pub(crate) touched: HashMap<ChannelId, Touched>,
+    pub(crate) touched: TouchedChannels,
     /// The answers to keep for retries.
     pub(crate) answers: Vec<Answer>,
     /// The oldest answers, which are forgotten, by the sequence numbers they tell.
@@ -62,7 +85,7 @@ impl<'a> Planner<'a> {
     pub(crate) fn new(ledger: &'a Ledger, marks: &'a dyn Marks, now: Millis) -> Self {
         let plan = Plan {
             outcome: AppendOutcome::default(),
-            touched: HashMap::new(),
+            touched: TouchedChannels::default(),
             answers: Vec::new(),
             forgotten: Vec::new(),
             head: ledger.head,
@@ -81,12 +104,14 @@ impl<'a> Planner<'a> {
     }
 
     pub(crate) fn append(mut self, groups: Vec<Group>) -> Plan {
+        self.plan.outcome.groups.reserve(groups.len());
+        let mut looked = Vec::new();
         for group in groups {
-            let keys = group.entries.iter().map(digest).collect::<Vec<_>>();
-            let result = match self.check(&group, &keys) {
-                Ok(()) => Ok(group.entries.into_iter().zip(keys).map(|(entry, key)| self.take(entry, key)).collect()),
-                Err(refusal) => Err(refusal),
-            };
+            looked.clear();
+            looked.extend(group.entries.iter().map(|entry| self.look(entry)));
+            let result = self.check(&group, &looked).map(|()| {
+                group.entries.into_iter().zip(&looked).map(|(entry, looked)| self.take(entry, looked)).collect()
+            });
             self.plan.outcome.groups.push(result);
         }
         self.trim_touched();
@@ -113,12 +138,20 @@ impl<'a> Planner<'a> {
         self.plan
     }
 
+    fn look(&self, entry: &Entry) -> Looked {
+        let channel = match entry {
+            Entry::Publish(draft) if !draft.store => None,
+            Entry::Publish(Draft { channel, .. }) | Entry::Reset(channel) => self.find_channel(channel),
+        };
+        Looked { key: digest(entry), channel }
+    }
+
     /// Finds out whether the whole group can be taken, and changes nothing but how many keys are forgotten.
-    fn check(&mut self, group: &Group, keys: &[Option<(KeyId, Fingerprint)>]) -> Result<(), Refusal> {
+    fn check(&mut self, group: &Group, looked: &[Looked]) -> Result<(), Refusal> {
         let mut group_keys = HashMap::new();
         let mut group_channels = HashSet::new();
-        for (index, (entry, key)) in group.entries.iter().zip(keys).enumerate() {
-            if let Some((id, fingerprint)) = key {
+        for (index, (entry, looked)) in group.entries.iter().zip(looked).enumerate() {
+            if let Some((id, fingerprint)) = &looked.key {
                 let known = group_keys.get(id).copied().or_else(|| self.find_answer(id).map(|known| known.fingerprint));
                 match known {
                     Some(other) if other != *fingerprint => return Err(Refusal::IdempotencyMismatch(index)),
@@ -133,7 +166,7 @@ impl<'a> Planner<'a> {
                 Entry::Publish(draft) if !draft.store => continue,
                 Entry::Publish(Draft { channel, .. }) | Entry::Reset(channel) => channel,
             };
-            if self.find_channel(channel).is_none() && group_channels.insert(channel) {
+            if looked.channel.is_none() && group_channels.insert(channel) {
                 let channels = self.ledger.table.len() + self.new_channels.len() + group_channels.len();
                 if channels > self.ledger.config.channels_max {
                     return Err(Refusal::ChannelsFull(index));
@@ -163,29 +196,29 @@ impl<'a> Planner<'a> {
     }
 
     /// Takes one entry of a group that was checked.
-    fn take(&mut self, entry: Entry, key: Option<(KeyId, Fingerprint)>) -> Appended {
+    fn take(&mut self, entry: Entry, looked: &Looked) -> Appended {
         match entry {
             Entry::Reset(channel) => {
                 self.plan.head = self.plan.head.next();
                 let seq = self.plan.head;
-                let id = self.touch(&channel);
-                self.change(id, |touched| touched.reset(seq));
+                let id = looked.channel.unwrap_or_else(|| self.number(&channel));
+                self.change(id, &channel, |touched| touched.reset(seq));
                 Appended::Reset(channel, seq)
             }
             Entry::Publish(draft) => {
-                if let Some(answer) = key.and_then(|(id, _)| self.find_answer(&id)) {
+                if let Some(answer) = looked.key.and_then(|(id, _)| self.find_answer(&id)) {
                     return Appended::Duplicate(answer.receipt);
                 }
-                self.publish(draft, key)
+                self.publish(draft, looked)
             }
         }
     }
 
-    fn publish(&mut self, draft: Draft, key: Option<(KeyId, Fingerprint)>) -> Appended {
+    fn publish(&mut self, draft: Draft, looked: &Looked) -> Appended {
         self.plan.head = self.plan.head.next();
         let subscribers = draft.subscribers;
-        let event = if draft.store { self.store(draft) } else { Arc::new(self.event(draft, 0)) };
-        if let Some((id, fingerprint)) = key {
+        let event = if draft.store { self.store(draft, looked) } else { Arc::new(self.stamp().event(draft, 0)) };
+        if let Some((id, fingerprint)) = looked.key {
             let receipt = Receipt { seq: event.id.seq, offset: event.offset, subscribers };
             self.new_keys.insert(id, self.plan.answers.len());
             self.plan.answers.push(Answer { id, fingerprint, receipt, time: self.now });
@@ -194,57 +227,44 @@ impl<'a> Planner<'a> {
         Appended::Event(event)
     }
 
-    fn store(&mut self, draft: Draft) -> Arc<Event> {
-        let id = self.touch(&draft.channel);
-        let offset = self.plan.touched[&id].state.head_offset + 1;
-        let event = Arc::new(self.event(draft, offset));
-        self.change(id, |touched| touched.push(event.clone()));
-        event
+    fn store(&mut self, draft: Draft, looked: &Looked) -> Arc<Event> {
+        let id = looked.channel.unwrap_or_else(|| self.number(&draft.channel));
+        let (stamp, name) = (self.stamp(), draft.channel.clone());
+        self.change(id, &name, |touched| {
+            let event = Arc::new(stamp.event(draft, touched.state.head_offset + 1));
+            touched.push(event.clone());
+            event
+        })
     }
 
     fn ask_for(&mut self, durability: Durability) {
         self.plan.durability = self.plan.durability.max(Some(durability));
     }
 
-    fn event(&self, draft: Draft, offset: u64) -> Event {
-        let Draft { channel, kind, key, user, ttl, store, payload, .. } = draft;
-        Event {
-            id: Cursor::new(self.ledger.epoch, self.plan.head),
-            channel,
-            offset,
-            time: self.now,
-            kind,
-            key,
-            user,
-            expires: ttl.map(|ttl| self.now.plus(ttl)),
-            payload,
-            stored: store,
-            encoded: Default::default(),
-        }
+    fn stamp(&self) -> Stamp {
+        Stamp { id: Cursor::new(self.ledger.epoch, self.plan.head), time: self.now }
     }
 
-    /// Changes a touched channel because an entry asks for it.
-    fn change(&mut self, id: ChannelId, change: impl FnOnce(&mut Touched)) {
-        let touched = self.plan.touched.get_mut(&id).expect("only touched channels are changed");
+    /// Changes a channel because an entry asks for it.
+    fn change<T>(&mut self, id: ChannelId, name: &ChannelName, change: impl FnOnce(&mut Touched) -> T) -> T {
+        let ledger = self.ledger;
+        let touched = self.plan.touched.entry(id).or_insert_with(|| match ledger.table.get(id) {
+            Some(channel) => Touched::new(channel.name.clone(), ledger.table.promise(channel), Some(channel.state)),
+            None => Touched::new(name.clone(), Promise::of(&ledger.rules, name), None),
+        });
         let before = touched.state;
-        change(touched);
+        let changed = change(touched);
         self.totals.replace(&before, &touched.state);
         let durability = touched.promise.durability;
         self.ask_for(durability);
+        changed
     }
 
-    fn touch(&mut self, name: &ChannelName) -> ChannelId {
-        let known = self.ledger.table.find(name);
-        if let Some(id) = known {
-            self.touch_known(id);
-            return id;
-        }
+    /// The number of a channel that the table did not know when the group was looked at.
+    fn number(&mut self, name: &ChannelName) -> ChannelId {
         let next = self.ledger.table.len() + self.new_channels.len();
         let next = ChannelId::try_from(next).expect("the bound on channels is below 2^32");
-        let id = *self.new_channels.entry(name.clone()).or_insert(next);
-        let promise = || Promise::of(&self.ledger.rules, name);
-        self.plan.touched.entry(id).or_insert_with(|| Touched::new(name.clone(), promise(), None));
-        id
+        *self.new_channels.entry(name.clone()).or_insert(next)
     }
 
     fn touch_known(&mut self, id: ChannelId) {
@@ -256,8 +276,13 @@ impl<'a> Planner<'a> {
     }
 
     fn trim_touched(&mut self) {
-        for id in self.plan.touched.keys().copied().collect::<Vec<_>>() {
-            self.trim_channel(id, u64::MAX);
+        let (marks, now) = (self.marks, self.now);
+        for (&id, touched) in &mut self.plan.touched {
+            let before = touched.state;
+            while touched.exceeds(now) {
+                touched.drop_oldest(id, marks);
+            }
+            self.totals.replace(&before, &touched.state);
         }
     }
 
@@ -309,6 +334,40 @@ impl<'a> Planner<'a> {
         let work = touched.drop_oldest(id, marks);
         self.totals.replace(&before, &touched.state);
         work
+    }
+}
+
+/// What was found out about an entry before anything was decided.
+struct Looked {
+    /// Its idempotency key, if it has one, and what it stands for.
+    key: Option<(KeyId, Fingerprint)>,
+    /// Its channel, if it is known and the entry is to be kept.
+    channel: Option<ChannelId>,
+}
+
+/// What the log gives to an event.
+#[derive(Clone, Copy)]
+struct Stamp {
+    id: Cursor,
+    time: Millis,
+}
+
+impl Stamp {
+    fn event(self, draft: Draft, offset: u64) -> Event {
+        let Draft { channel, kind, key, user, ttl, store, payload, .. } = draft;
+        Event {
+            id: self.id,
+            channel,
+            offset,
+            time: self.time,
+            kind,
+            key,
+            user,
+            expires: ttl.map(|ttl| self.time.plus(ttl)),
+            payload,
+            stored: store,
+            encoded: Default::default(),
+        }
     }
 }
 
