@@ -93,7 +93,8 @@ impl Ready {
 
     fn take(&self, into: &mut Vec<usize>) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut waiting = self.filled.wait_while(waiting, |waiting| waiting.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        let mut waiting =
+            self.filled.wait_while(waiting, |waiting| waiting.is_empty()).unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut *waiting, into);
     }
 }

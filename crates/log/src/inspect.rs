@@ -159,9 +159,7 @@ impl Inspection {
         let mut whole = true;
         for stored in self.store.events(id, floor, Seq(u64::MAX)) {
             let event = match stored {
-                Ok((entry, record)) => {
-                    read_event(id, entry.seq, &record, name, self.log.epoch).map_err(|_| entry.seq)
-                }
+                Ok((entry, record)) => read_event(id, entry.seq, &record, name, self.log.epoch).map_err(|_| entry.seq),
                 Err(what) => {
                     wrong(None, format!("what follows offset {} cannot be read: {what}", expected.saturating_sub(1)));
                     return;

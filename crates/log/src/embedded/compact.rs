@@ -222,18 +222,18 @@ mod tests {
 
     #[test]
     fn what_gives_back_as_much_as_it_costs_is_rewritten() {
-        let cases: [(&[(u64, u64)], Option<Range<usize>>); 8] = [
-            (&[], None),
-            (&[(100, 0), (100, 49)], None),
-            (&[(100, 100)], Some(0..1)),
-            (&[(100, 50)], Some(0..1)),
-            (&[(100, 0), (100, 60)], Some(1..2)),
-            (&[(100, 30), (100, 30), (100, 100)], Some(1..3)),
-            (&[(10, 0); 7], None),
-            (&[(3, 0); 8], Some(0..8)),
+        let cases = [
+            (vec![], None),
+            (vec![(100, 0), (100, 49)], None),
+            (vec![(100, 100)], Some(0..1)),
+            (vec![(100, 50)], Some(0..1)),
+            (vec![(100, 0), (100, 60)], Some(1..2)),
+            (vec![(100, 30), (100, 30), (100, 100)], Some(1..3)),
+            (vec![(10, 0); 7], None),
+            (vec![(3, 0); 8], Some(0..8)),
         ];
         for (sizes, expected) in cases {
-            assert_eq!(choose_of(sizes, 100), expected, "{sizes:?}");
+            assert_eq!(choose_of(&sizes, 100), expected, "{sizes:?}");
         }
     }
 }

@@ -163,7 +163,14 @@ impl Index {
     }
 
     /// The entries of a channel in `segment` are in its table from now on; `run` says where.
-    pub(crate) fn to_disk(&mut self, id: ChannelId, segment: &Arc<Segment>, first_offset: u64, count: u32, table: u64) {
+    pub(crate) fn use_table(
+        &mut self,
+        id: ChannelId,
+        segment: &Arc<Segment>,
+        first_offset: u64,
+        count: u32,
+        table: u64,
+    ) {
         let end = first_offset + u64::from(count);
         for run in self.channel(id).runs.iter_mut().filter(|run| Arc::ptr_eq(&run.segment, segment)) {
             if run.first_offset >= first_offset && run.end_offset() <= end {

@@ -175,7 +175,7 @@ impl Working {
         segment::finish(&file, &scan.directory, &scan.entries, end as u64)?;
         let mut table = end as u64;
         for (&id, Described { first_offset, count, .. }) in &scan.directory.channels {
-            self.store.index_mut().to_disk(id, segment, *first_offset, *count, table);
+            self.store.index_mut().use_table(id, segment, *first_offset, *count, table);
             table += u64::from(*count) * ENTRY_BYTES as u64;
         }
         segment.finished.store(true, Ordering::Release);

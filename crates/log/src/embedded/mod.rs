@@ -55,13 +55,11 @@ pub use recover::Torn;
 
 use crate::config::LogConfig;
 use crate::ledger::{Ledger, Plan};
-use frame::Head;
 use home::{Home, Tip};
-use keeper::{Keeper, capacity};
+use keeper::Keeper;
 use marks::{MarksAhead, StoredMarks};
-use segment::Segment;
 use store::Store;
-use writer::{Active, Writer, trims};
+use writer::{Writer, trims};
 
 /// A write that takes longer than this is not slow, it hangs.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -112,7 +110,7 @@ impl EmbeddedLog {
         let opened = Opened { clean, new_epoch: decided.new_epoch, torn };
         let epoch = decided.log.epoch;
         let ledger = recovered.ledger(rules, config, epoch, decided.head);
-        let active = active(&home, &mut recovered, &config).map_err(OpenError::io(dir, "writing to"))?;
+        let active = open::active(&home, &mut recovered, &config).map_err(OpenError::io(dir, "writing to"))?;
         let store = Arc::new(Store::new(home.segments(), recovered.index, recovered.segments));
         let keeper = Keeper::start(store.clone(), config.segment_bytes, config.disk_free_min);
         let mut writer = Writer::new(decided.log, newest, active, keeper.map_err(OpenError::io(dir, "starting"))?);
@@ -225,28 +223,6 @@ impl EmbeddedLog {
     }
 }
 
-/// Where the log is written on: behind the last frame, or in a new segment.
-fn active(home: &Home, recovered: &mut open::Recovered, config: &LogConfig) -> std::io::Result<Active> {
-    let next_frame = recovered.next_frame;
-    let last = recovered.segments.last();
-    if let Some(last) = last.filter(|last| !last.finished.load(Ordering::Relaxed)) {
-        let length = last.file.metadata()?.len();
-        let capacity = length.max(capacity(last.head.number, config.segment_bytes));
-        return Ok(Active::new(last.clone(), last.end.load(Ordering::Relaxed), capacity, next_frame));
-    }
-    let number = last.map_or(0, |last| last.head.through + 1);
-    let path = home.segments().join(segment::name(number));
-    let capacity = capacity(number, config.segment_bytes);
-    // The first one is filled with zeros at once: it is small.
-    let file = if number == 0 { segment::set_aside(&path, capacity, || true)? } else { None };
-    let file = file.map_or_else(|| segment::create(&path), Ok)?;
-    segment::sync_parent(&path)?;
-    let head = Head { number, through: number, first_frame: next_frame };
-    let segment = Arc::new(Segment::new(head, path, file, 0, 0));
-    recovered.segments.push(segment.clone());
-    Ok(Active::new(segment, 0, capacity, next_frame))
-}
-
 /// About how many bytes the store will have to write for `groups`.
 fn bytes_to_write(groups: &[Group]) -> u64 {
     let bytes = |entry: &Entry| match entry {
@@ -313,6 +289,7 @@ impl Log for EmbeddedLog {
     fn health(&self) -> Result<(), LogError> {
         self.check_open()?;
         self.check_writing()?;
+        self.store.check().map_err(|why| self.poison(why))?;
         match self.home.free_bytes() {
             Some(free) if free < self.config.disk_free_min => {
                 Err(LogError::DiskFull { free, needed: self.config.disk_free_min })

@@ -3,16 +3,20 @@
 use std::fmt;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bongsu_core::policy::Rules;
 use bongsu_core::{Epoch, Seq};
 
 use super::error::OpenError;
+use super::frame::Head;
 use super::home::{Home, Tip};
+use super::keeper::capacity;
 use super::record::LogRecord;
 pub(crate) use super::recover::Recovered;
 use super::recover::{Torn, recover};
-use super::writer::{RESERVE, newest_in};
+use super::segment::{self, Segment};
+use super::writer::{Active, RESERVE, newest_in};
 use crate::config::LogConfig;
 use crate::ledger::Ledger;
 
@@ -139,6 +143,28 @@ impl Recovered {
         std::mem::take(&mut self.answers).into_iter().for_each(|answer| ledger.restore_answer(answer));
         ledger
     }
+}
+
+/// Where the log is written on: behind the last frame, or in a new segment.
+pub(crate) fn active(home: &Home, recovered: &mut Recovered, config: &LogConfig) -> std::io::Result<Active> {
+    let next_frame = recovered.next_frame;
+    let last = recovered.segments.last();
+    if let Some(last) = last.filter(|last| !last.finished.load(Ordering::Relaxed)) {
+        let length = last.file.metadata()?.len();
+        let capacity = length.max(capacity(last.head.number, config.segment_bytes));
+        return Ok(Active::new(last.clone(), last.end.load(Ordering::Relaxed), capacity, next_frame));
+    }
+    let number = last.map_or(0, |last| last.head.through + 1);
+    let path = home.segments().join(segment::name(number));
+    let capacity = capacity(number, config.segment_bytes);
+    // The first one is filled with zeros at once: it is small.
+    let file = if number == 0 { segment::set_aside(&path, capacity, || true)? } else { None };
+    let file = file.map_or_else(|| segment::create(&path), Ok)?;
+    segment::sync_parent(&path)?;
+    let head = Head { number, through: number, first_frame: next_frame };
+    let segment = Arc::new(Segment::new(head, path, file, 0, 0));
+    recovered.segments.push(segment.clone());
+    Ok(Active::new(segment, 0, capacity, next_frame))
 }
 
 #[cfg(test)]

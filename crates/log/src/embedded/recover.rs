@@ -116,7 +116,10 @@ impl Recovered {
             return Ok(Step::Whole(head.through));
         }
         if head.through != number {
-            return Err(OpenError::damaged(path, "its directory is unreadable, and its events cannot be found without it"));
+            return Err(OpenError::damaged(
+                path,
+                "its directory is unreadable, and its events cannot be found without it",
+            ));
         }
         let bytes = fs::read(path).map_err(OpenError::io(path, "reading"))?;
         let unknown = |_| OpenError::damaged(path, "it has a write that is whole and makes no sense");
@@ -130,9 +133,7 @@ impl Recovered {
             return Ok(Step::Cut(0));
         }
         self.take(segment, directory, Tables::Memory(entries));
-        if is_full || (rest == 0 && next.is_none()) {
-            Ok(Step::Whole(number))
-        } else { Ok(Step::Cut(end as u64)) }
+        if is_full || (rest == 0 && next.is_none()) { Ok(Step::Whole(number)) } else { Ok(Step::Cut(end as u64)) }
     }
 
     fn take(&mut self, segment: Segment, directory: Directory, mut tables: Tables) {
@@ -217,12 +218,7 @@ fn drop_unused(files: &mut Vec<(u64, PathBuf)>) -> Result<(), OpenError> {
 }
 
 /// Cuts a segment at `place`, and everything after it; all of it is kept aside.
-fn cut<'a>(
-    path: &Path,
-    place: u64,
-    later: impl Iterator<Item = &'a Path>,
-    aside: &Path,
-) -> io::Result<Option<Torn>> {
+fn cut<'a>(path: &Path, place: u64, later: impl Iterator<Item = &'a Path>, aside: &Path) -> io::Result<Option<Torn>> {
     let bytes = fs::read(path)?;
     let rest = &bytes[place as usize..];
     let length = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);

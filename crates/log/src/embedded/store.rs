@@ -16,6 +16,9 @@ use crate::ledger::ChannelId;
 /// How many entries are looked up at once.
 const PAGE_ENTRIES: usize = 64;
 
+/// Some events of a segment.
+pub(crate) type Page = (Arc<Segment>, Vec<Entry>);
+
 /// The files of a log and where its events lie in them.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -62,7 +65,7 @@ impl Store {
     }
 
     /// Where the first events of a channel after `after` lie: those of one segment, not all of them if they are many.
-    pub(crate) fn page(&self, channel: ChannelId, after: Seq) -> Result<Option<(Arc<Segment>, Vec<Entry>)>, String> {
+    pub(crate) fn page(&self, channel: ChannelId, after: Seq) -> Result<Option<Page>, String> {
         let part = self.index().part_after(channel, after, PAGE_ENTRIES);
         part.map(|part| Ok((part.segment.clone(), part.after(after, PAGE_ENTRIES)?))).transpose()
     }

@@ -58,16 +58,7 @@ pub(crate) struct Active {
 
 impl Active {
     pub(crate) fn new(segment: Arc<Segment>, end: u64, capacity: u64, next_frame: u64) -> Self {
-        Self {
-            segment,
-            end,
-            capacity,
-            next_frame,
-            ordered: false,
-            unsynced: Vec::new(),
-            is_unsynced: true,
-            full: None,
-        }
+        Self { segment, end, capacity, next_frame, ordered: false, unsynced: Vec::new(), is_unsynced: true, full: None }
     }
 
     /// Syncs everything that was written.
@@ -232,7 +223,8 @@ impl Writer {
             // The keeper did not get to it: this one grows as it is written.
             None => segment::create(&path),
         };
-        let file = file.and_then(|file| segment::sync_parent(&path).map(|()| file)).map_err(|error| error.to_string())?;
+        let file =
+            file.and_then(|file| segment::sync_parent(&path).map(|()| file)).map_err(|error| error.to_string())?;
         let head = Head { number, through: number, first_frame: self.active.next_frame };
         let segment = Arc::new(Segment::new(head, path, file, 0, 0));
         store.segments().push(segment.clone());
