@@ -28,9 +28,9 @@ const LAYERS: &[(&str, u8)] = &[
 
 /// What a crate must not know, beyond the layers. Crates outside the project that would be a breach.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("bongsu-core", &["serde_json", "tokio", "http", "hyper", "axum", "fjall"]),
-    ("bongsu-hub", &["serde_json", "tokio", "http", "hyper", "axum", "fjall", "bongsu-wire", "bongsu-log"]),
-    ("bongsu-wire", &["tokio", "hyper", "axum", "fjall"]),
+    ("bongsu-core", &["serde_json", "tokio", "http", "hyper", "axum"]),
+    ("bongsu-hub", &["serde_json", "tokio", "http", "hyper", "axum", "bongsu-wire", "bongsu-log"]),
+    ("bongsu-wire", &["tokio", "hyper", "axum"]),
     ("bongsu-log", &["tokio", "http", "hyper", "axum", "serde_json", "bongsu-wire"]),
     ("bongsu-client", &["bongsu-log", "bongsu-hub", "bongsu-transports", "bongsu-api", "bongsu-server"]),
     // The scenarios read the protocol with their own eyes.
