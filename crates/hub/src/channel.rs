@@ -40,6 +40,17 @@ impl Ring {
         let start = self.lost.map_or(after, |lost| lost.through.max(after));
         if start < self.floor { Err(BelowRing) } else { Ok(start) }
     }
+
+    /// The index of the first event after `position`.
+    fn after(&self, position: Seq) -> usize {
+        // Readers are nearly always near the end, whose events are also those that the processor still has at hand.
+        const NEAR: usize = 8;
+        let near = self.events.iter().rev().take(NEAR + 1).take_while(|event| event.id.seq > position).count();
+        match near {
+            0..=NEAR => self.events.len() - near,
+            _ => self.events.partition_point(|event| event.id.seq <= position),
+        }
+    }
 }
 
 /// Who is told that a channel has something new.
@@ -140,7 +151,7 @@ impl Channel {
         let ring = self.lock_ring();
         let lost = ring.lost.filter(|lost| lost.through > after);
         let start = ring.start(after)?;
-        let first = ring.events.partition_point(|event| event.id.seq <= start);
+        let first = ring.after(start);
         let mut bytes = 0;
         let mut slice = Slice { lost, complete: true, events: Vec::new() };
         for event in ring.events.range(first..).take_while(|event| event.id.seq <= upto) {
@@ -162,7 +173,7 @@ impl Channel {
         }
         let ring = self.lock_ring();
         let start = ring.start(after)?;
-        let first = ring.events.partition_point(|event| event.id.seq <= start);
+        let first = ring.after(start);
         let kept = ring.events.range(first..).take_while(|event| event.id.seq <= upto);
         Ok(kept.filter(|event| event.stored).count() as u64)
     }

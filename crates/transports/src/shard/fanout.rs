@@ -14,6 +14,7 @@ use bongsu_hub::{Fresh, NOBODY};
 use bongsu_wire::framing;
 use bongsu_wire::http1::push_chunk;
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use super::conn::{Conn, State};
 use super::stream::Streaming;
@@ -23,11 +24,14 @@ use super::wheel::Tick;
 /// How much is read and written at once.
 const SHEET: Budget = Budget { events: 512, bytes: 64 << 10 };
 
+/// What a chunk has around its bytes: a length in hexadecimal and two line ends.
+const CHUNK_BYTES_MAX: usize = 12;
+
 /// Events in one encoding, as they go into a socket.
 pub(super) struct Sheet {
     bytes: Bytes,
     /// Where each event ends.
-    ends: Vec<(Seq, usize)>,
+    ends: SmallVec<[(Seq, usize); 2]>,
 }
 
 /// The sheets of some events, made when they are needed.
@@ -52,12 +56,12 @@ impl Sheet {
         if let ([event], false) = (events, chunked) {
             let bytes = framing::event_bytes(event, encoding);
             let end = bytes.len();
-            return Self { bytes, ends: vec![(event.id.seq, end)] };
+            return Self { bytes, ends: smallvec![(event.id.seq, end)] };
         }
-        let mut bytes = Vec::with_capacity(events.len() * 320);
-        let mut ends = Vec::with_capacity(events.len());
-        for event in events {
-            let piece = framing::event_bytes(event, encoding);
+        let pieces: SmallVec<[Bytes; 4]> = events.iter().map(|event| framing::event_bytes(event, encoding)).collect();
+        let mut bytes = Vec::with_capacity(pieces.iter().map(|piece| piece.len() + CHUNK_BYTES_MAX).sum());
+        let mut ends = SmallVec::with_capacity(events.len());
+        for (event, piece) in events.iter().zip(pieces) {
             // A chunk for each event, so that a client that is cut off within this sheet can go on with the next event.
             if chunked {
                 push_chunk(&mut bytes, &piece);

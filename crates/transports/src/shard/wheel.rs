@@ -17,11 +17,13 @@ pub(crate) struct Wheel {
     slots: Vec<Vec<u32>>,
     /// All slots up to this tick have fired.
     now: Tick,
+    /// The first slot that has something; there is none where it is [`Tick::MAX`].
+    first: Tick,
 }
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        Self { slots: vec![Vec::new(); SLOTS], now: 0 }
+        Self { slots: vec![Vec::new(); SLOTS], now: 0, first: Tick::MAX }
     }
 
     /// The tick by which `elapsed` is over.
@@ -38,25 +40,33 @@ impl Wheel {
     pub(crate) fn insert(&mut self, number: u32, due: Tick) -> Tick {
         let at = due.clamp(self.now + 1, self.now + SLOTS as Tick - 1);
         self.slots[at as usize % SLOTS].push(number);
+        self.first = self.first.min(at);
         at
     }
 
     /// Fires everything up to `now` into `fired`, each with the tick it was put in for.
     pub(crate) fn advance(&mut self, now: Tick, fired: &mut Vec<(u32, Tick)>) {
-        while self.now < now {
-            self.now += 1;
+        while self.first <= now {
+            self.now = self.first;
             let slot = &mut self.slots[self.now as usize % SLOTS];
             fired.extend(slot.drain(..).map(|number| (number, self.now)));
             // A storm that came at one time must not hold its memory for ever.
             if slot.capacity() > 4_096 {
                 *slot = Vec::new();
             }
+            self.first = self.find_first();
         }
+        self.now = self.now.max(now);
     }
 
     /// When the next timer fires.
     pub(crate) fn next(&self) -> Option<Tick> {
-        (1..SLOTS as Tick).map(|ahead| self.now + ahead).find(|tick| !self.slots[*tick as usize % SLOTS].is_empty())
+        (self.first != Tick::MAX).then_some(self.first)
+    }
+
+    fn find_first(&self) -> Tick {
+        let mut ahead = (1..SLOTS as Tick).map(|ahead| self.now + ahead);
+        ahead.find(|tick| !self.slots[*tick as usize % SLOTS].is_empty()).unwrap_or(Tick::MAX)
     }
 }
 
