@@ -4,8 +4,8 @@
 //! and no store.
 //!
 //! # Contract
-//! - **One writer.** [`Log::append`] and [`Log::maintain`] are called by one thread, the sequencer. Everything else may
-//!   be called by any thread at any time, also while an append runs.
+//! - **One writer.** [`Log::append`] and [`Log::maintain`] are called by one thread at a time, the one that is the sequencer
+//!   just then. Everything else may be called by any thread at any time, also while an append runs.
 //! - **Numbers.** Sequence numbers rise strictly over the life of an epoch and are never given twice, also not for events
 //!   that are not stored, and not after a crash. Offsets of stored events are dense per channel and are never reused.
 //! - **Atomicity.** A [`Group`] is taken whole or not at all.
@@ -270,6 +270,11 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// The log is poisoned, by this call or before.
     fn maintain(&self, now: Millis) -> Result<Vec<Trim>, LogError>;
+
+    /// Whether [`append`](Self::append) never waits for a disk, so that a thread that serves connections may call it.
+    fn is_instant(&self) -> bool {
+        false
+    }
 
     /// The kept events of `channel` after `after` up to and including `upto`, oldest first, as one consistent view:
     /// exactly those that are kept, and `lost` if any after `after` are not.

@@ -111,8 +111,10 @@ impl Hub {
         Ok((Self { shared: shared.clone() }, Running { shared, sequencer }))
     }
 
-    /// Hands over `drafts`, which are taken all or none, and returns at once. `done` is called by the sequencer when they
-    /// are as durable as their channels' rules say, with one answer per draft in order; it must neither block nor panic.
+    /// Hands over `drafts`, which are taken all or none, and returns at once. `done` is called when they are as durable as
+    /// their channels' rules say, with one answer per draft in order; it must neither block nor panic. The sequencer calls
+    /// it; where the log never waits ([`Log::is_instant`]) that may be any publishing thread, this one too: then `done`, and
+    /// the wakes of readers, come before this returns, and a lock that they take must not be held meanwhile.
     ///
     /// # Errors
     /// The hub has as many publishes in flight as it may hold, is closing, or the log refuses writes. `done` is not called.

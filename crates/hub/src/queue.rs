@@ -2,8 +2,12 @@
 //!
 //! Publishers push, the one sequencer takes everything that waits. Bounded in number and in bytes, counted until the
 //! publish is answered: a log that is slow is felt by publishers as a refusal, never as memory that grows.
+//!
+//! Where the log never waits, nobody is woken: the sequencer lies on a desk here, and the thread that brings a publish takes
+//! its part if nobody else is at it. That saves two changes of threads for each batch.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +15,15 @@ use bongsu_core::log::Draft;
 use bongsu_core::{ChannelName, ErrorCode, Problem};
 
 use crate::problems;
-use crate::sequencer::Published;
+use crate::sequencer::{Published, Sequencer};
 
 /// The most events of one append, so that a flood does not delay the first of it without bound.
 const BATCH_EVENTS_MAX: usize = 8_192;
 /// The same in bytes of payload.
 const BATCH_BYTES_MAX: usize = 16 << 20;
+/// After so many batches a publisher's thread leaves the rest to the sequencer's own: it has other work to do.
+const TURNS_MAX: usize = 4;
+
 pub(crate) type Done = Box<dyn FnOnce(Result<Vec<Published>, Problem>) + Send>;
 
 /// What the sequencer is asked for.
@@ -45,6 +52,10 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     /// The sequencer waits here for jobs; publishers signal it.
     filled: Condvar,
+    /// The sequencer, if any thread may be it. Locked for the length of a batch; publishers never wait for it.
+    desk: Mutex<Option<Sequencer>>,
+    /// Whether the desk is in use. Written before the first publish.
+    is_shared: AtomicBool,
 }
 
 #[derive(Default)]
@@ -61,7 +72,13 @@ struct State {
 
 impl Queue {
     pub(crate) fn new(events_max: usize, bytes_max: usize) -> Self {
-        Self { max: Load { events: events_max, bytes: bytes_max }, state: Mutex::default(), filled: Condvar::new() }
+        Self {
+            max: Load { events: events_max, bytes: bytes_max },
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            desk: Mutex::default(),
+            is_shared: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn push(&self, action: Action, done: Done) -> Result<(), Problem> {
@@ -82,6 +99,11 @@ impl Queue {
         state.in_flight.bytes += load.bytes.min(room.bytes);
         let load = Load { events: load.events.min(room.events), bytes: load.bytes.min(room.bytes) };
         state.jobs.push_back(Job { action, done, load });
+        if self.is_shared.load(Ordering::Relaxed) {
+            drop(state);
+            self.help();
+            return Ok(());
+        }
         let wakes = state.wanted > 0 && state.jobs.len() >= state.wanted;
         if wakes {
             // One signal is enough, and each is a system call.
@@ -92,6 +114,48 @@ impl Queue {
             self.filled.notify_one();
         }
         Ok(())
+    }
+
+    /// From now on any thread may be the sequencer.
+    pub(crate) fn share(&self, sequencer: Sequencer) {
+        *self.desk.lock().unwrap_or_else(PoisonError::into_inner) = Some(sequencer);
+        self.is_shared.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the sequencer's part, if nobody else is at it.
+    fn help(&self) {
+        for _ in 0..TURNS_MAX {
+            // Whoever is at it looks again once it has let go; and so do we. A publisher that is called back and publishes
+            // more comes by here too, and finds itself at it.
+            let Ok(mut desk) = self.desk.try_lock() else { return };
+            let Some(sequencer) = &mut *desk else { return };
+            sequencer.turn(Duration::ZERO);
+            drop(desk);
+            if self.lock().jobs.is_empty() {
+                return;
+            }
+        }
+        self.lock().wanted = 0;
+        self.filled.notify_one();
+    }
+
+    /// The part of the sequencer's own thread where it is shared: what falls due by time, and what publishers leave to it.
+    /// Returns when the queue is closed and empty; `false` if a publisher's thread has died of a batch.
+    pub(crate) fn attend(&self, every: Duration) -> bool {
+        loop {
+            let state = self.sleep(self.lock(), 1, every);
+            let is_over = state.closed && state.jobs.is_empty();
+            drop(state);
+            let Ok(mut desk) = self.desk.lock() else { return false };
+            if is_over {
+                // The sequencer holds what holds this queue.
+                *desk = None;
+                return true;
+            }
+            if let Some(sequencer) = &mut *desk {
+                sequencer.turn(Duration::ZERO);
+            }
+        }
     }
 
     fn full(&self) -> Problem {
@@ -122,7 +186,7 @@ impl Queue {
     }
 
     fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State>, wanted: usize, wait: Duration) -> MutexGuard<'a, State> {
-        if state.jobs.len() >= wanted || state.closed {
+        if state.jobs.len() >= wanted || state.closed || wait.is_zero() {
             return state;
         }
         state.wanted = wanted;

@@ -1,4 +1,7 @@
-//! The single writer: the one thread through which every event passes on its way in.
+//! The single writer, through which every event passes on its way in.
+//!
+//! It is a thread of its own; where the log never waits, any thread that brings a publish may take its part for a batch, one
+//! at a time.
 //!
 //! While the log syncs one batch the next one gathers in the queue; that is the group commit, and [`company`] keeps it from
 //! falling apart into halves. For each batch: append, put into rings, move the head, answer the publishers, wake the readers,
@@ -40,9 +43,24 @@ pub struct Published {
 
 /// Starts the thread. It ends when the queue is closed and empty.
 pub(crate) fn spawn(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("sequencer".into()).spawn(move || {
-        let _tell = TellIfDead(shared.clone());
-        Sequencer { shared, recent: Recent::default(), now: Millis(0), company: Company::default() }.run();
+    let sequencer = Sequencer {
+        shared: shared.clone(),
+        recent: Recent::default(),
+        now: Millis(0),
+        company: Company::default(),
+        maintained: Instant::now(),
+        jobs: Vec::new(),
+    };
+    let thread = std::thread::Builder::new().name("sequencer".into());
+    if !shared.log.is_instant() {
+        return thread.spawn(move || sequencer.run());
+    }
+    shared.queue.share(sequencer);
+    thread.spawn(move || {
+        if !shared.queue.attend(MAINTAIN_EVERY) {
+            // Ends this thread as it ended the other: whoever closes the hub has to hear of it.
+            std::panic::resume_unwind(Box::new("a publisher's thread died as the sequencer"));
+        }
     })
 }
 
@@ -69,35 +87,49 @@ struct Waiting {
     entries: usize,
 }
 
-struct Sequencer {
+pub(crate) struct Sequencer {
     shared: Arc<Shared>,
     recent: Recent,
     /// The time of the newest event: event times of one run never go back, whatever the clock does.
     now: Millis,
     company: Company,
+    /// When work that falls due by time was looked for last.
+    maintained: Instant,
+    /// The jobs of a batch; kept for its memory.
+    jobs: Vec<Job>,
 }
 
 impl Sequencer {
     fn run(mut self) {
-        let mut maintained = Instant::now();
-        let mut jobs = Vec::new();
         loop {
             if let Some((wanted, wait)) = self.company.expected() {
                 self.company.came(self.shared.queue.gather(wanted, wait));
             }
-            if !self.shared.queue.take(MAINTAIN_EVERY, &mut jobs) {
+            if !self.turn(MAINTAIN_EVERY) {
                 return;
             }
-            self.now = self.now.max(self.shared.clock.now());
-            let began = Instant::now();
-            if !jobs.is_empty() {
-                self.append(&mut jobs, began);
-            }
-            if began - maintained >= MAINTAIN_EVERY {
-                maintained = began;
-                self.maintain();
-            }
         }
+    }
+
+    /// Does one batch, for which it waits no longer than `wait`, and what has fallen due by time; `false` when the queue is
+    /// closed and empty.
+    pub(crate) fn turn(&mut self, wait: Duration) -> bool {
+        let _tell = TellIfDead(self.shared.clone());
+        let mut jobs = std::mem::take(&mut self.jobs);
+        if !self.shared.queue.take(wait, &mut jobs) {
+            return false;
+        }
+        self.now = self.now.max(self.shared.clock.now());
+        let began = Instant::now();
+        if !jobs.is_empty() {
+            self.append(&mut jobs, began);
+        }
+        self.jobs = jobs;
+        if began - self.maintained >= MAINTAIN_EVERY {
+            self.maintained = began;
+            self.maintain();
+        }
+        true
     }
 
     fn append(&mut self, jobs: &mut Vec<Job>, began: Instant) {
@@ -265,13 +297,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_channel_that_has_lost_everything_leaves_the_memory() {
+    fn start() -> (Hub, crate::Running) {
         let rules = Arc::new(Rules::default());
         let log = Arc::new(MemoryLog::new(rules.clone(), LogConfig::default()));
-        let (hub, running) = Hub::start(log, rules, &Limits::default(), Arc::new(Fixed)).unwrap();
-        let name = ChannelName::new("x").unwrap();
-        let draft = Draft {
+        Hub::start(log, rules, &Limits::default(), Arc::new(Fixed)).unwrap()
+    }
+
+    fn draft(name: &ChannelName) -> Draft {
+        Draft {
             channel: name.clone(),
             kind: None,
             key: None,
@@ -281,15 +314,76 @@ mod tests {
             payload: Payload { kind: PayloadKind::Text, content_type: None, bytes: Bytes::from_static(b"x") },
             idempotency: None,
             subscribers: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn a_channel_that_has_lost_everything_leaves_the_memory() {
+        let (hub, running) = start();
+        let name = ChannelName::new("x").unwrap();
         let (done, answers) = mpsc::channel();
         let dropped = done.clone();
-        hub.publish(vec![draft], move |answer| done.send(answer).unwrap()).unwrap();
+        hub.publish(vec![draft(&name)], move |answer| done.send(answer).unwrap()).unwrap();
         answers.recv().unwrap().unwrap();
         assert!(hub.shared.registry.find(&name).is_some());
         hub.drop_history(name.clone(), move |answer| dropped.send(answer).unwrap()).unwrap();
         answers.recv().unwrap().unwrap();
         assert!(hub.shared.registry.find(&name).is_none());
         running.close().unwrap();
+    }
+
+    #[test]
+    fn who_is_called_back_may_publish_more() {
+        let (hub, running) = start();
+        let name = ChannelName::new("x").unwrap();
+        let (done, answers) = mpsc::channel();
+        let (again, more) = (hub.clone(), draft(&name));
+        let first = move |_| again.publish(vec![more], move |answer| done.send(answer).unwrap()).unwrap();
+        hub.publish(vec![draft(&name)], first).unwrap();
+        assert_eq!(answers.recv().unwrap().unwrap()[0].offset, Some(2));
+        running.close().unwrap();
+    }
+
+    #[test]
+    fn every_publish_is_answered_whoever_is_the_sequencer() {
+        let (hub, running) = start();
+        let name = ChannelName::new("x").unwrap();
+        let (done, answers) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let (hub, done, name) = (hub.clone(), done.clone(), name.clone());
+                scope.spawn(move || {
+                    for _ in 0..1_000 {
+                        let done = done.clone();
+                        hub.publish(vec![draft(&name)], move |answer| done.send(answer).unwrap()).unwrap();
+                    }
+                });
+            }
+        });
+        drop(done);
+        let mut offsets = answers.iter().map(|answer| answer.unwrap()[0].offset.unwrap()).collect::<Vec<_>>();
+        offsets.sort_unstable();
+        assert!(offsets.into_iter().eq(1..=4_000));
+        let held = Arc::downgrade(&hub.shared);
+        drop(hub);
+        running.close().unwrap();
+        assert!(held.upgrade().is_none(), "a hub that is closed leaves the memory");
+    }
+
+    #[test]
+    fn a_panic_in_a_batch_is_told_to_all_who_come_after() {
+        let (hub, running) = start();
+        let name = ChannelName::new("x").unwrap();
+        let publisher = {
+            let (hub, name) = (hub.clone(), name.clone());
+            std::thread::spawn(move || hub.publish(vec![draft(&name)], |_| panic!("a mistake")))
+        };
+        let _ = publisher.join();
+        while hub.health().is_ok() {
+            std::thread::yield_now();
+        }
+        let refused = hub.publish(vec![draft(&name)], |_| ()).unwrap_err();
+        assert_eq!(refused.code, bongsu_core::ErrorCode::Internal);
+        assert!(running.close().is_err());
     }
 }

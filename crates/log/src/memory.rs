@@ -119,6 +119,10 @@ impl Log for MemoryLog {
         Ok(self.write_state().apply(plan))
     }
 
+    fn is_instant(&self) -> bool {
+        true
+    }
+
     fn maintain(&self, now: Millis) -> Result<Vec<Trim>, LogError> {
         let plan = {
             let state = self.read_state();

@@ -67,17 +67,13 @@ pub(crate) fn recover(dir: &Path, aside: &Path) -> Result<Recovered, OpenError> 
     let mut recovered = Recovered::default();
     let mut files = list(dir).map_err(OpenError::io(dir, "reading"))?;
     drop_unused(&mut files)?;
+    check_complete(dir, &files)?;
     let mut covered = None;
     for (index, (number, path)) in files.iter().enumerate() {
         if covered.is_some_and(|covered| *number <= covered) {
             // Another segment stands for it; the process ended before it was removed.
             fs::remove_file(path).map_err(OpenError::io(path, "removing"))?;
             continue;
-        }
-        // The first is always number 0: what takes the place of others has the number of the first of them.
-        let expected = covered.map_or(0, |covered| covered + 1);
-        if *number != expected {
-            return Err(OpenError::damaged(dir, format!("the segment {} is missing", name(expected))));
         }
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(OpenError::io(path, "opening"))?;
         let next = files.get(index + 1).and_then(|(_, path)| head_of(path));
@@ -92,6 +88,20 @@ pub(crate) fn recover(dir: &Path, aside: &Path) -> Result<Recovered, OpenError> 
         }
     }
     recovered.settle(dir)
+}
+
+/// Fails if a file is missing among the segments. Files are made and removed in order and with care, so no crash does that.
+fn check_complete(dir: &Path, files: &[(u64, PathBuf)]) -> Result<(), OpenError> {
+    // The first is always number 0: what takes the place of others has the number of the first of them.
+    let mut expected = 0;
+    for (number, path) in files {
+        if *number > expected {
+            return Err(OpenError::damaged(dir, format!("the segment {} is missing", name(expected))));
+        }
+        let through = head_of(path).map_or(*number, |head| head.through.max(*number));
+        expected = expected.max(through + 1);
+    }
+    Ok(())
 }
 
 /// What came out of one segment.

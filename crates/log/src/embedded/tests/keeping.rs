@@ -86,3 +86,17 @@ fn readers_never_miss_what_is_kept_while_segments_are_rewritten() {
     });
     assert!(segments(&log).len() < 60, "{}", segments(&log).len());
 }
+
+#[test]
+fn what_is_appended_behind_a_reader_is_not_taken_for_the_zeros_it_saw() {
+    let dir = directory();
+    let log = open(&dir);
+    append(&log, "a", numbers(1..=1));
+    let mut events = log.store.events(0, Seq(0), END);
+    for number in 1..=5 {
+        let (entry, record) = events.next().unwrap().unwrap();
+        let event = record::read_event(0, entry.seq, &record, &name("a"), log.epoch).unwrap();
+        assert_eq!(event.payload.bytes, number.to_string());
+        append(&log, "a", numbers(number + 1..=number + 1));
+    }
+}
