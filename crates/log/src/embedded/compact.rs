@@ -63,7 +63,7 @@ pub(crate) fn compact(store: &Store, old: &[Arc<Segment>], go_on: impl Fn() -> b
         return Ok(());
     };
     let head = Head { through: last.head.through, ..first.head };
-    let Some((mut directory, left)) = gather(store, old, &head)? else {
+    let Some((mut directory, left)) = gather(store, old)? else {
         return Err(io::Error::other("a segment is not finished"));
     };
     sync_newer(store, head.through)?;
@@ -94,12 +94,9 @@ pub(crate) fn compact(store: &Store, old: &[Arc<Segment>], go_on: impl Fn() -> b
     Ok(())
 }
 
-/// What has to be kept of `old`: events that live, and what no newer segment tells.
-fn gather(
-    store: &Store,
-    old: &[Arc<Segment>],
-    head: &Head,
-) -> io::Result<Option<(Directory, BTreeMap<ChannelId, Left>)>> {
+/// What has to be kept of `old`: events that live, and all channels, also those that newer segments tell of too: if the disk
+/// loses these, the log can go on from here.
+fn gather(store: &Store, old: &[Arc<Segment>]) -> io::Result<Option<(Directory, BTreeMap<ChannelId, Left>)>> {
     let mut directory = Directory::default();
     let mut left: BTreeMap<ChannelId, Left> = BTreeMap::new();
     for segment in old {
@@ -122,10 +119,6 @@ fn gather(
             }
         }
     }
-    let index = store.index();
-    left.retain(|id, left| {
-        !left.parts.is_empty() || index.described(*id).is_none_or(|segment| segment <= head.through)
-    });
     directory.answers.retain(|answer| answer.receipt.seq > directory.forgotten);
     Ok(Some((directory, left)))
 }

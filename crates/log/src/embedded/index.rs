@@ -180,13 +180,19 @@ impl Index {
         }
     }
 
+    /// The offset from which on all events of a channel up to `head` are here.
+    pub(crate) fn oldest_dense(&self, id: ChannelId, head: u64) -> u64 {
+        let runs = self.0.get(id as usize).map(|channel| channel.runs.iter()).into_iter().flatten();
+        runs.rev().fold(head + 1, |oldest, run| if run.end_offset() == oldest { run.first_offset } else { oldest })
+    }
+
     /// The part of the first run that reaches beyond `after`.
     pub(crate) fn part_after(&self, id: ChannelId, after: Seq, most: usize) -> Option<Part> {
         let runs = &self.0.get(id as usize)?.runs;
         let run = runs.get(runs.partition_point(|run| run.last <= after))?;
         Some(run.part(id, |entries| {
             let start = entries.partition_point(|entry| entry.seq <= after);
-            start..(start + most).min(entries.len())
+            start..start.saturating_add(most).min(entries.len())
         }))
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bongsu_core::log::ChannelState;
+use bongsu_core::log::{ChannelState, Lost, LostReason};
 use bongsu_core::{ChannelName, Seq};
 
 use super::directory::{Directory, ENTRY_BYTES, Entries, Scan, scan};
@@ -179,11 +179,46 @@ impl Recovered {
                 return Err(OpenError::damaged(dir, format!("channel number {expected} is missing")));
             }
             self.index.trim(id, state.head_offset - state.events);
+            let state = if self.torn.is_some() {
+                // What was cut off may have told of trims, for which events were let go.
+                self.give_up_missing(id, state).map_err(|what| OpenError::damaged(dir, what))?
+            } else {
+                state
+            };
             self.channels.push((name, state));
         }
         let forgotten = self.forgotten;
         self.answers.retain(|answer| answer.receipt.seq > forgotten);
         Ok(self)
+    }
+}
+
+impl Recovered {
+    /// The state of a channel without the events that are not there, which are its oldest.
+    fn give_up_missing(&mut self, id: ChannelId, state: ChannelState) -> Result<ChannelState, String> {
+        let oldest = self.index.oldest_dense(id, state.head_offset);
+        if oldest <= state.oldest_offset() || state.events == 0 {
+            return Ok(state);
+        }
+        self.index.trim(id, oldest - 1);
+        let oldest_entry = self.index.part_with(id, oldest).map(|part| part.at(oldest)).transpose()?;
+        let mut bytes = 0;
+        // From just before the oldest on, so that nothing of what was given up counts.
+        let mut after = oldest_entry.map_or(state.last_seq, |oldest| Seq(oldest.seq.0 - 1));
+        let through = after;
+        while let Some(part) = self.index.part_after(id, after, usize::MAX) {
+            for entry in part.after(after, usize::MAX)? {
+                bytes += u64::from(entry.payload);
+                after = entry.seq;
+            }
+        }
+        Ok(ChannelState {
+            lost: Some(Lost { through, reason: LostReason::Expired }),
+            events: state.head_offset + 1 - oldest,
+            bytes,
+            oldest_time: oldest_entry.map(|oldest| oldest.time),
+            ..state
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Damage below the log: records, tables and directories that are not what was written.
 
+mod crashes;
 mod keeping;
 
 use std::fs;
