@@ -123,7 +123,26 @@ impl Hub {
         drafts: Vec<Draft>,
         done: impl FnOnce(Result<Vec<Published>, Problem>) + Send + 'static,
     ) -> Result<(), Problem> {
+        self.hand_in(drafts, done)?;
+        self.carry_on();
+        Ok(())
+    }
+
+    /// As [`Hub::publish`], for who brings several: [`Hub::carry_on`] must follow the last of them, and soon.
+    ///
+    /// # Errors
+    /// As for [`Hub::publish`].
+    pub fn hand_in(
+        &self,
+        drafts: Vec<Draft>,
+        done: impl FnOnce(Result<Vec<Published>, Problem>) + Send + 'static,
+    ) -> Result<(), Problem> {
         self.shared.queue.push(Action::Publish(drafts), Box::new(done))
+    }
+
+    /// Sees to what was handed in: where the log never waits this thread does it, unless another is at it.
+    pub fn carry_on(&self) {
+        self.shared.queue.help();
     }
 
     /// Drops the history of `channel`; its readers are told of a gap. `done` is called when that is durable.
@@ -135,7 +154,9 @@ impl Hub {
         channel: ChannelName,
         done: impl FnOnce(Result<Vec<Published>, Problem>) + Send + 'static,
     ) -> Result<(), Problem> {
-        self.shared.queue.push(Action::Reset(channel), Box::new(done))
+        self.shared.queue.push(Action::Reset(channel), Box::new(done))?;
+        self.carry_on();
+        Ok(())
     }
 
     /// A reader of `channels`, registered before anything is read: whatever becomes visible from now on calls `wake`.

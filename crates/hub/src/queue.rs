@@ -100,8 +100,6 @@ impl Queue {
         let load = Load { events: load.events.min(room.events), bytes: load.bytes.min(room.bytes) };
         state.jobs.push_back(Job { action, done, load });
         if self.is_shared.load(Ordering::Relaxed) {
-            drop(state);
-            self.help();
             return Ok(());
         }
         let wakes = state.wanted > 0 && state.jobs.len() >= state.wanted;
@@ -122,8 +120,12 @@ impl Queue {
         self.is_shared.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the sequencer's part, if nobody else is at it.
-    fn help(&self) {
+    /// Takes the sequencer's part, if the sequencer is shared and nobody else is at it. To be called after [`Queue::push`],
+    /// or after several.
+    pub(crate) fn help(&self) {
+        if !self.is_shared.load(Ordering::Relaxed) {
+            return;
+        }
         for _ in 0..TURNS_MAX {
             // Whoever is at it looks again once it has let go; and so do we. A publisher that is called back and publishes
             // more comes by here too, and finds itself at it.

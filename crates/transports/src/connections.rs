@@ -21,9 +21,9 @@ pub struct Connections {
     table: Arc<Table>,
 }
 
-/// 128 unguessable bits: who knows them may speak for the connection.
+/// 128 unguessable bits: who knows them may speak for the connection. The higher half comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ConnectionId(u128);
+pub(crate) struct ConnectionId(u64, u64);
 
 #[derive(Debug)]
 struct Table {
@@ -92,19 +92,20 @@ pub(crate) struct Entry {
 
 impl ConnectionId {
     pub(crate) fn new(high: u64, low: u64) -> Self {
-        Self(u128::from(high) << 64 | u128::from(low))
+        Self(high, low)
     }
 
     /// The id of that text; `None` for what is no id.
     fn parse(text: &str) -> Option<Self> {
         let hex = text.len() == 32 && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
-        hex.then(|| u128::from_str_radix(text, 16).ok().map(Self)).flatten()
+        let half = |range| u64::from_str_radix(&text[range], 16).ok();
+        if hex { Some(Self(half(0..16)?, half(16..32)?)) } else { None }
     }
 }
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:016x}{:016x}", self.0, self.1)
     }
 }
 

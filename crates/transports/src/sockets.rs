@@ -55,6 +55,12 @@ impl Sockets {
         self.open() >= self.0.max
     }
 
+    /// How many more may be accepted.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.0.max.saturating_sub(self.open())
+    }
+
     /// Counts a socket that is open, whatever the bound says.
     #[must_use]
     pub fn enter(&self) -> SocketPlace {

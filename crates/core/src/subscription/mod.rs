@@ -10,6 +10,7 @@
 //!
 //! [`page`]: Subscription::page
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -55,14 +56,32 @@ pub enum ReadError {
 #[derive(Debug)]
 pub struct Subscription<C> {
     epoch: Epoch,
-    /// Empty for all types.
-    types: Box<[Option<EventType>]>,
+    /// The types that are wanted; none for all of them.
+    types: Option<Box<Vec<Option<EventType>>>>,
     /// Nearly all readers read one channel; theirs lies within.
     lanes: SmallVec<[Lane<C>; 1]>,
     /// Where a subscription without channels stands.
     base: Seq,
     /// The head that was to be reached when the replay began, until [`Item::Live`] has told that it is.
-    replay_until: Option<Seq>,
+    replay_until: Replay,
+}
+
+// Thousands of idle connections hold one each.
+const _: () = assert!(size_of::<Subscription<u64>>() <= 72);
+
+/// A position or none, in as many bytes as a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Replay(Option<NonZeroU64>);
+
+impl Replay {
+    fn until(seq: Seq) -> Self {
+        // No log ever reaches the last number.
+        Self(NonZeroU64::new(seq.0.saturating_add(1)))
+    }
+
+    fn get(self) -> Option<Seq> {
+        self.0.map(|next| Seq(next.get() - 1))
+    }
 }
 
 /// A place in one channel.
@@ -130,7 +149,8 @@ impl<C> Subscription<C> {
     /// A subscription without channels at `head`.
     #[must_use]
     pub fn new(epoch: Epoch, types: Vec<Option<EventType>>, head: Seq) -> Self {
-        Self { epoch, types: types.into(), lanes: SmallVec::new(), base: head, replay_until: None }
+        let types = Some(types).filter(|types| !types.is_empty()).map(Box::new);
+        Self { epoch, types, lanes: SmallVec::new(), base: head, replay_until: Replay(None) }
     }
 
     /// Reads `channel` too. `head` is the visible head after the reader was registered with the channel: whatever comes
@@ -149,7 +169,7 @@ impl<C> Subscription<C> {
             Begin::Since(Since::At(cursor)) => (cursor.seq, Debt::None),
         };
         self.lanes.push(Lane { channel, after, joined: head, debt });
-        self.replay_until = Some(head);
+        self.replay_until = Replay::until(head);
     }
 
     /// Stops reading the channels for which `gone` is true, and gives back their handles.
@@ -180,7 +200,7 @@ impl<C> Subscription<C> {
     /// The head that the replay runs to; `None` once it is reached.
     #[must_use]
     pub fn replay_until(&self) -> Option<Seq> {
-        self.replay_until
+        self.replay_until.get()
     }
 
     /// The channel and the position of a reader to whom nothing matters but what is new in one channel: it wants every
@@ -189,7 +209,7 @@ impl<C> Subscription<C> {
     #[must_use]
     pub fn plain(&self) -> Option<(&C, Seq)> {
         let [lane] = &self.lanes[..] else { return None };
-        let plain = self.types.is_empty() && self.replay_until.is_none() && lane.debt == Debt::None;
+        let plain = self.types.is_none() && self.replay_until.get().is_none() && lane.debt == Debt::None;
         plain.then_some((&lane.channel, lane.after))
     }
 
@@ -229,7 +249,9 @@ impl<C> Subscription<C> {
                 level = level.min(end);
             }
             let wanted = slice.events.into_iter().filter(|event| {
-                wants(&self.types, event) && !event.is_expired(now) && (event.stored || event.id.seq > lane.joined)
+                wants(self.types.as_deref(), event)
+                    && !event.is_expired(now)
+                    && (event.stored || event.id.seq > lane.joined)
             });
             events.extend(wanted);
         }
@@ -269,8 +291,10 @@ impl<C> Subscription<C> {
 
     /// The head that was to be reached, if it just was.
     fn live(&mut self) -> Option<Seq> {
-        let until = self.replay_until.filter(|until| self.position() >= *until);
-        self.replay_until = self.replay_until.filter(|_| until.is_none());
+        let until = self.replay_until.get().filter(|until| self.position() >= *until);
+        if until.is_some() {
+            self.replay_until = Replay(None);
+        }
         until
     }
 }
@@ -293,8 +317,8 @@ impl<C> Lane<C> {
     }
 }
 
-fn wants(types: &[Option<EventType>], event: &Event) -> bool {
-    types.is_empty() || types.contains(&event.kind)
+fn wants(types: Option<&Vec<Option<EventType>>>, event: &Event) -> bool {
+    types.is_none_or(|types| types.contains(&event.kind))
 }
 
 /// Leaves in `events` what is at or before `level` and within the budget; returns how far that reaches.

@@ -43,6 +43,8 @@ pub(crate) struct Conn {
     pub(crate) blocked: bool,
     /// Ends when everything is written.
     pub(crate) closing: bool,
+    /// Is counted as unanswered, because a part of its request has come.
+    pub(crate) expected: bool,
     /// Has passed the admission of handshakes: later requests on the connection are none.
     pub(crate) admitted: bool,
     /// Is on the list of those who get another turn.
@@ -87,6 +89,7 @@ impl Conn {
             read_closed: false,
             blocked: false,
             closing: false,
+            expected: false,
             admitted: false,
             queued: false,
             unsent: None,

@@ -12,6 +12,8 @@ use bongsu_hub::{Fetched, Found, Published, Wake};
 use mio::Waker;
 use mio::net::TcpStream;
 
+use crate::SocketPlace;
+
 /// A connection of a shard. Its number is used again, its generation is not for a long time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -22,7 +24,7 @@ pub(crate) struct Key {
 /// What a shard is told.
 pub(crate) enum Letter {
     /// A connection to serve.
-    Accepted(TcpStream),
+    Accepted(TcpStream, SocketPlace),
     /// Somebody wants this connection to end: look at its entry.
     Called(Key),
     /// Where a reader begins.

@@ -39,8 +39,9 @@ impl Thread {
         let handed = draft.and_then(|draft| {
             let mailbox = self.mailbox.clone();
             // A connection that is gone needs no answer; its event stands.
-            self.context.hub.publish(vec![draft], move |answer| mailbox.post(Letter::Published(key, 0, answer)))
+            self.context.hub.hand_in(vec![draft], move |answer| mailbox.post(Letter::Published(key, 0, answer)))
         });
+        self.handed_in |= handed.is_ok();
         self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
         let publishing = Publishing { since: self.now, marks, keep_alive: head.keep_alive };
         self.conns[index as usize].state = State::Publishing(Box::new(publishing));

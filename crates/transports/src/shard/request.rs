@@ -150,6 +150,7 @@ impl Thread {
             if used < fresh.len() && self.conns.contains(index as usize) {
                 let bytes = fresh[used..].to_vec();
                 self.conns[index as usize].stash = Some(Box::new(Stash { bytes, searched, wanted }));
+                self.expect(index, wanted > 0);
             }
             return;
         };
@@ -159,6 +160,7 @@ impl Thread {
             return;
         }
         let (used, searched, wanted) = self.answer_all(index, &stash.bytes, stash.searched, stash.wanted);
+        self.expect(index, wanted > 0);
         if used < stash.bytes.len()
             && let Some(conn) = self.conns.get_mut(index as usize)
         {
@@ -272,6 +274,7 @@ impl Thread {
             (Way::WebSocket, None) => return false,
             _ => Vec::new(),
         };
+        let accept = self.marked(accept, &marks);
         let entry = match self.enter(index, &read) {
             Ok(entry) => entry,
             Err(problem) => {
@@ -287,6 +290,18 @@ impl Thread {
         let read = if newest.is_some() { poll::begin_of_newest(&read, read.limit) } else { read };
         self.begin(index, Asked { read, marks, keep_alive: head.keep_alive, entry, accept, newest });
         true
+    }
+
+    /// The answer to a handshake with what every answer has.
+    fn marked(&mut self, mut accept: Vec<u8>, marks: &[u8]) -> Vec<u8> {
+        if let Some(end) = accept.len().checked_sub(2) {
+            accept.truncate(end);
+            accept.extend_from_slice(&self.date_line());
+            accept.extend_from_slice(b"cache-control: no-store\r\n");
+            accept.extend_from_slice(marks);
+            accept.extend_from_slice(b"\r\n");
+        }
+        accept
     }
 
     /// A place in the table of connections, for those who stay.

@@ -35,6 +35,9 @@ pub(crate) struct Socket {
     peer: Peer,
 }
 
+// Thousands of idle connections hold one each.
+const _: () = assert!(size_of::<Socket>() <= 248);
+
 /// Who answers on it.
 enum Peer {
     /// Sends back what it hears; for conformance suites.
@@ -188,12 +191,6 @@ impl Thread {
         if !self.send_socket(index, out) {
             return;
         }
-        // Signs of life and closes move the timer.
-        if let Some(due) = self.socket(index).map(|socket| socket.due())
-            && due < self.conns[index as usize].due
-        {
-            self.due_at(index, due);
-        }
         self.drive_socket(index);
     }
 
@@ -219,8 +216,9 @@ impl Thread {
                 let number = replies.push(reference, None);
                 let mailbox = self.mailbox.clone();
                 let answer = move |answer| mailbox.post(Letter::Published(key, number, answer));
-                if let Err(problem) = self.context.hub.publish(vec![*draft], answer) {
-                    self.settle(index, number, Err(problem));
+                match self.context.hub.hand_in(vec![*draft], answer) {
+                    Ok(()) => self.handed_in = true,
+                    Err(problem) => self.settle(index, number, Err(problem)),
                 }
                 return;
             }
@@ -304,6 +302,16 @@ impl Thread {
 
     /// Sends what there is, as long as the socket takes it.
     pub(super) fn drive_socket(&mut self, index: u32) {
+        self.speak_on(index);
+        // A Close that was said or heard moves the timer to an earlier time; later ones are found when it fires.
+        if let Some(due) = self.socket(index).map(|socket| socket.due())
+            && due < self.conns[index as usize].due
+        {
+            self.due_at(index, due);
+        }
+    }
+
+    fn speak_on(&mut self, index: u32) {
         for _ in 0..TURNS_MAX {
             let Some(conn) = self.conns.get_mut(index as usize) else { return };
             let clear = conn.is_clear();

@@ -37,6 +37,9 @@ pub(crate) struct Streaming {
     pub(crate) fetching: bool,
 }
 
+// Thousands of idle connections hold one each.
+const _: () = assert!(size_of::<Streaming>() <= 136);
+
 impl Streaming {
     /// Ends the session if somebody has asked for it.
     pub(crate) fn heed_close(&mut self) {

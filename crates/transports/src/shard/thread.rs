@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use super::conn::{Conn, State};
 use super::wheel::{TICK, Tick, Wheel};
 use super::{Figures, Front, HandedOver, Key, Letter, Mailbox, Settings};
-use crate::Context;
+use crate::{Context, SocketPlace};
 
 const WAKER: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
@@ -70,6 +70,8 @@ pub(super) struct Thread {
     pub(super) tick: Tick,
     pub(super) date: DateLine,
     pub(super) buffer: Vec<u8>,
+    /// Publishes were handed in to the hub, which is to carry on with them once the round has brought them all.
+    pub(super) handed_in: bool,
     pub(super) draining: bool,
     stopping: bool,
 }
@@ -121,6 +123,7 @@ impl Thread {
             tick: 0,
             date: DateLine::default(),
             buffer: vec![0; READ_BYTES],
+            handed_in: false,
             draining: false,
             stopping: false,
         })
@@ -143,14 +146,22 @@ impl Thread {
                 self.on_event(event);
             }
             self.accept();
+            self.carry_on();
             self.read_letters(&mut letters);
             self.fan_out();
             self.take_turns();
+            self.carry_on();
             self.end_gathering();
             self.wheel.advance(self.tick, &mut fired);
             for (index, at) in fired.drain(..) {
                 self.on_timer(index, at);
             }
+        }
+    }
+
+    fn carry_on(&mut self) {
+        if std::mem::take(&mut self.handed_in) {
+            self.context.hub.carry_on();
         }
     }
 
@@ -222,15 +233,16 @@ impl Thread {
             self.accepts = false;
             return;
         };
-        if self.context.sockets.is_full() {
+        let room = self.context.sockets.room().min(ACCEPTS_MAX);
+        if room == 0 {
             self.context.sockets.paused_full();
             self.accept_again = Some(self.now + ACCEPT_PAUSE);
             return;
         }
         let mut accepted = Vec::new();
-        while accepted.len() < ACCEPTS_MAX {
+        while accepted.len() < room {
             match listener.accept() {
-                Ok((stream, _)) => accepted.push(stream),
+                Ok((stream, _)) => accepted.push((stream, self.context.sockets.enter())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.accepts = false;
                     break;
@@ -243,22 +255,22 @@ impl Thread {
                 }
             }
         }
-        for stream in accepted {
-            self.deal(stream);
+        for (stream, place) in accepted {
+            self.deal(stream, place);
         }
     }
 
     /// Gives the connection to the shard whose turn it is.
-    fn deal(&mut self, stream: TcpStream) {
+    fn deal(&mut self, stream: TcpStream, place: SocketPlace) {
         self.next = (self.next + 1) % self.mailboxes.len();
         if self.next == self.number {
-            self.take_in(stream);
+            self.take_in(stream, place);
         } else {
-            self.mailboxes[self.next].post(Letter::Accepted(stream));
+            self.mailboxes[self.next].post(Letter::Accepted(stream, place));
         }
     }
 
-    fn take_in(&mut self, mut stream: TcpStream) {
+    fn take_in(&mut self, mut stream: TcpStream, place: SocketPlace) {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.conns.vacant_entry();
         let key = Key { index: entry.key() as u32, generation: self.generation };
@@ -269,7 +281,7 @@ impl Thread {
             // It was gone before it was served.
             return;
         }
-        entry.insert(Conn::new(stream, self.generation, self.context.sockets.enter()));
+        entry.insert(Conn::new(stream, self.generation, place));
         self.due_in(key.index, self.context.limits.head_timeout);
     }
 
@@ -277,7 +289,7 @@ impl Thread {
         self.mailbox.take(letters);
         for letter in letters.drain(..) {
             match letter {
-                Letter::Accepted(stream) => self.take_in(stream),
+                Letter::Accepted(stream, place) => self.take_in(stream, place),
                 Letter::Called(key) => self.on_call(key),
                 Letter::Found(key, found) => self.on_found(key, found),
                 Letter::Fetched(key, fetched) => self.on_fetched(key, fetched),
@@ -422,6 +434,7 @@ impl Thread {
     /// Ends the connection at once.
     pub(super) fn close(&mut self, index: u32) {
         self.leave(index);
+        self.expect(index, false);
         self.conns.try_remove(index as usize);
     }
 
@@ -435,6 +448,16 @@ impl Thread {
             self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
         conn.state = State::Lingering;
+    }
+
+    /// Notes whether a request has come in part, which is to be waited for when the server drains.
+    pub(super) fn expect(&mut self, index: u32, expected: bool) {
+        let Some(conn) = self.conns.get_mut(index as usize) else { return };
+        match (std::mem::replace(&mut conn.expected, expected), expected) {
+            (false, true) => self.figures.unanswered.fetch_add(1, Ordering::SeqCst),
+            (true, false) => self.figures.unanswered.fetch_sub(1, Ordering::SeqCst),
+            _ => return,
+        };
     }
 
     pub(super) fn wall_clock(&self) -> Millis {
