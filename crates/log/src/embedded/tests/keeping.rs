@@ -2,8 +2,18 @@
 
 use std::fs;
 
+use bongsu_core::log::{Appended, Idempotency};
+
 use super::*;
 use crate::inspect::Inspection;
+
+fn keyed() -> Group {
+    let mut group = group("dropped", "1");
+    if let Entry::Publish(draft) = &mut group.entries[0] {
+        draft.idempotency = Some(Idempotency { publisher: "".into(), key: "k".into() });
+    }
+    group
+}
 
 #[test]
 fn what_is_trimmed_leaves_the_disk_and_what_lives_stays() {
@@ -11,7 +21,8 @@ fn what_is_trimmed_leaves_the_disk_and_what_lives_stays() {
     let config = || try_open_small(dir.path(), 64 << 10).unwrap();
     let log = config();
     append(&log, "quiet", ["the only one".to_owned()]);
-    append(&log, "dropped", numbers(1..=3));
+    log.append(vec![keyed()], NOW).unwrap();
+    append(&log, "dropped", numbers(2..=3));
     log.append(vec![Group { entries: vec![Entry::Reset(name("dropped"))] }], NOW).unwrap();
     for round in 0..400 {
         append(&log, "few", (0..3).map(|number| format!("{round}.{number}{}", "x".repeat(1_000))));
@@ -30,6 +41,8 @@ fn what_is_trimmed_leaves_the_disk_and_what_lives_stays() {
     assert_eq!((log.opened().new_epoch, log.opened().torn.clone()), (None, None));
     assert_eq!((kept(&log, "few", 0), log.channels("", None, 9)), before);
     assert_eq!(kept(&log, "quiet", 0).as_deref(), Ok(quiet));
+    let again = log.append(vec![keyed()], NOW).unwrap();
+    assert!(matches!(again.groups[0].as_deref(), Ok([Appended::Duplicate(receipt)]) if receipt.offset == 1));
     append(&log, "dropped", numbers(4..=4));
     assert_eq!(log.channel(&name("dropped")).unwrap().head_offset, 4, "offsets outlive the segment they were given in");
     drop(log);
