@@ -3,6 +3,7 @@
 //! It knows the five ways and the ledger; it must not know which server it talks to, nor what is done with figures.
 
 mod desk;
+mod dialect;
 pub(crate) mod lines;
 mod link;
 mod publisher;
@@ -19,6 +20,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 
 pub(crate) use self::desk::Desk;
+pub(crate) use self::dialect::Dialect;
 use self::link::Link;
 use self::publisher::Publisher;
 use self::subscriber::{Context, Stage, Subscriber, Then};
@@ -28,6 +30,10 @@ const READ_BYTES: usize = 256 << 10;
 const EVENTS: usize = 1_024;
 /// Connections that are being made at a time: well below the backlog of any listener.
 const CONNECTING_MAX: usize = 256;
+/// Connections that are begun in one turn beside other work.
+const BEGIN_MAX: usize = 32;
+/// Shorter waits are spent awake.
+const SLEEP_MIN: Duration = Duration::from_millis(3);
 /// The token of the first publisher; those below are subscribers.
 const PUBLISHERS: usize = 1 << 32;
 /// How long a turn waits when nothing is due.
@@ -78,6 +84,8 @@ impl Way {
 pub(crate) struct Plan {
     /// Where the server is.
     pub(crate) target: SocketAddr,
+    /// What it speaks.
+    pub(crate) dialect: Dialect,
     /// How subscribers read.
     pub(crate) way: Way,
     /// Channels.
@@ -92,6 +100,43 @@ pub(crate) struct Plan {
     pub(crate) comes_back: bool,
     /// Whether acknowledgements tell the offset.
     pub(crate) numbered: bool,
+    /// Subscribers beside those of the channels, whose deliveries are checked but not timed.
+    pub(crate) crowd: usize,
+    /// The channel of the crowd: one of the others, or the next.
+    pub(crate) crowd_channel: usize,
+    /// The receive buffer of the crowd's sockets in bytes; None: as the kernel likes.
+    pub(crate) crowd_receive_bytes: Option<usize>,
+    /// Connections that may be under way at a time.
+    pub(crate) connecting_max: usize,
+    /// Whether a subscriber that is refused and told when to come back does so.
+    pub(crate) returns: bool,
+}
+
+impl Plan {
+    /// A plan for one channel without subscribers and publishers, to be changed where needed.
+    pub(crate) fn new(target: SocketAddr, dialect: Dialect, way: Way) -> Self {
+        Self {
+            target,
+            dialect,
+            way,
+            channels: 1,
+            each: 0,
+            publishers: 0,
+            interval: None,
+            comes_back: false,
+            numbered: dialect.is_ours(),
+            crowd: 0,
+            crowd_channel: 0,
+            crowd_receive_bytes: None,
+            connecting_max: CONNECTING_MAX,
+            returns: false,
+        }
+    }
+
+    /// Subscribers that are not of the crowd.
+    fn regulars(&self) -> usize {
+        self.channels * self.each
+    }
 }
 
 /// The generator.
@@ -105,6 +150,12 @@ pub(crate) struct Generator {
     pub(crate) desk: Desk,
     /// When which subscriber polls again.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// When which subscriber that was refused comes back.
+    returning: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Refusals with a time to come back.
+    pub(crate) refusals: usize,
+    /// Connections of this generator come from source addresses of their own: those of the last one still rest.
+    source: usize,
     /// Subscribers that have begun to connect; those below this number.
     begun: usize,
     /// Subscribers that are subscribed.
@@ -114,6 +165,8 @@ pub(crate) struct Generator {
     /// Whether subscribers go away at the server's first word: it is being stopped.
     leaving: bool,
     next_channel: usize,
+    /// Whether publishes go to the crowd's channel only.
+    only_crowd: bool,
     buffer: Vec<u8>,
     content: Vec<u8>,
     out: Vec<u8>,
@@ -122,19 +175,27 @@ pub(crate) struct Generator {
 impl Generator {
     /// A generator that has not connected yet.
     pub(crate) fn new(plan: Plan) -> Fallible<Self> {
+        let regulars = (0..plan.regulars()).map(|number| Subscriber::new(number % plan.channels));
+        let crowd = (0..plan.crowd).map(|_| Subscriber::new(plan.crowd_channel));
+        let mut desk = Desk::new(plan.channels.max(plan.crowd_channel + 1), plan.numbered);
+        desk.time_only(plan.regulars());
         Ok(Self {
             plan,
             poll: Poll::new()?,
             events: Some(Events::with_capacity(EVENTS)),
-            subscribers: (0..plan.channels * plan.each).map(|number| Subscriber::new(number % plan.channels)).collect(),
+            subscribers: regulars.chain(crowd).collect(),
             publishers: Vec::new(),
-            desk: Desk::new(plan.channels, plan.numbered),
+            desk,
             due: BinaryHeap::new(),
+            returning: BinaryHeap::new(),
+            refusals: 0,
+            source: link::next_sources(plan.regulars() + plan.crowd + plan.publishers),
             begun: 0,
             ready: 0,
             cut: 0,
             leaving: false,
             next_channel: 0,
+            only_crowd: false,
             buffer: vec![0; READ_BYTES],
             content: Vec::new(),
             out: Vec::new(),
@@ -143,28 +204,54 @@ impl Generator {
 
     /// Connects all subscribers and waits until each is subscribed.
     pub(crate) fn join(&mut self, time: Duration) -> Fallible<()> {
+        self.join_first(self.subscribers.len(), time)
+    }
+
+    /// Connects those that are not of the crowd and waits until each is subscribed.
+    pub(crate) fn join_regulars(&mut self, time: Duration) -> Fallible<()> {
+        self.join_first(self.plan.regulars(), time)
+    }
+
+    fn join_first(&mut self, count: usize, time: Duration) -> Fallible<()> {
         let deadline = Instant::now() + time;
-        while self.ready < self.subscribers.len() {
-            self.begin_some()?;
+        while self.ready < count {
+            self.begin_some(count)?;
             self.turn(TURN)?;
             if Instant::now() > deadline {
-                return Err(format!(
-                    "only {} of {} subscribers were subscribed within {} s",
-                    self.ready,
-                    self.subscribers.len(),
-                    time.as_secs()
-                )
-                .into());
+                let ready = self.ready;
+                let seconds = time.as_secs();
+                return Err(format!("only {ready} of {count} subscribers were subscribed within {seconds} s").into());
             }
         }
         Ok(())
+    }
+
+    /// Whether every subscriber is subscribed.
+    pub(crate) fn all_are_subscribed(&self) -> bool {
+        self.ready == self.subscribers.len()
+    }
+
+    /// The crowd, which must be subscribed, never reads again, and its connections stay open.
+    pub(crate) fn stall_crowd(&mut self) -> Fallible<()> {
+        for subscriber in &mut self.subscribers[self.plan.regulars()..] {
+            if let Some(link) = &mut subscriber.link {
+                link.ignore(self.poll.registry())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a crowd that does not read: it is not waited for, and nothing of it is counted.
+    pub(crate) fn forget_crowd(&mut self) {
+        self.subscribers.truncate(self.plan.regulars());
     }
 
     /// Connects the publishers.
     pub(crate) fn connect_publishers(&mut self, time: Duration) -> Fallible<()> {
         for number in 0..self.plan.publishers {
             let token = Token(PUBLISHERS + number);
-            let link = Link::open(self.poll.registry(), token, self.plan.target, number)?;
+            let from = self.source + self.subscribers.len() + number;
+            let link = Link::open(self.poll.registry(), token, self.plan.target, from)?;
             self.publishers.push(Publisher::new(link));
         }
         self.desk.publishers(self.plan.publishers);
@@ -177,6 +264,7 @@ impl Generator {
         self.subscribers.iter_mut().for_each(Subscriber::disconnect);
         self.publishers.clear();
         self.due.clear();
+        self.returning.clear();
         (self.begun, self.ready, self.cut, self.leaving) = (0, 0, 0, false);
         self.plan.target = next_target;
     }
@@ -216,6 +304,68 @@ impl Generator {
             }
             self.turn(left.min(TURN))?;
         }
+    }
+
+    /// Publishes so many times per second, whatever becomes of it, while subscribers join that have not, until
+    /// `enough` is true or the time is over; says whether it became true. What leaves late because no publisher was
+    /// idle counts from when it should have left.
+    pub(crate) fn publish_at(
+        &mut self,
+        rate: f64,
+        joining: bool,
+        time: Duration,
+        mut enough: impl FnMut(&Self) -> bool,
+    ) -> Fallible<bool> {
+        self.desk.open(true);
+        let step = Duration::from_secs_f64(1.0 / rate);
+        let begin = self.desk.now_ns();
+        let end = begin + nanos(time);
+        let mut next = begin;
+        let result = loop {
+            let now = self.desk.now_ns();
+            if enough(self) {
+                break true;
+            }
+            if now >= end {
+                break false;
+            }
+            while next <= now
+                && let Some(publisher) = self.desk.next_idle()
+            {
+                self.publish_as(publisher, Some(next))?;
+                next += nanos(step);
+            }
+            if joining {
+                self.begin_a_few()?;
+            }
+            // A sleep of less than a few milliseconds ends late: then it is better not to sleep.
+            let wait = Duration::from_nanos(next.saturating_sub(now)).min(TURN);
+            self.turn(if wait < SLEEP_MIN || joining && self.begun < self.subscribers.len() {
+                Duration::ZERO
+            } else {
+                wait
+            })?;
+        };
+        Ok(result)
+    }
+
+    /// After [`publish_at`](Self::publish_at): publishers wait for deliveries again, once all are answered.
+    pub(crate) fn close_loop(&mut self, time: Duration) -> Fallible<()> {
+        let quiet = self.run(time, |it| it.desk.is_quiet())?;
+        self.desk.open(false);
+        if quiet { Ok(()) } else { Err("publishes were not answered in time".into()) }
+    }
+
+    /// Publishes so many events to the crowd, which is subscribed or away, and waits for it if it is not away.
+    pub(crate) fn publish_to_crowd(&mut self, count: usize, away: bool, time: Duration) -> Fallible<()> {
+        let (channels, each, next) = (self.plan.channels, self.plan.each, self.next_channel);
+        self.plan.each = if away { 0 } else { self.plan.crowd };
+        (self.plan.channels, self.next_channel) = (self.plan.crowd_channel + 1, self.plan.crowd_channel);
+        self.only_crowd = true;
+        let result = self.publish_count(count, time);
+        self.only_crowd = false;
+        (self.plan.channels, self.plan.each, self.next_channel) = (channels, each, next);
+        result
     }
 
     /// Publishes so many events, as many at a time as there are publishers, to subscribers that are away.
@@ -258,25 +408,43 @@ impl Generator {
     }
 
     fn publish(&mut self, publisher: usize) -> Fallible<()> {
+        self.publish_as(publisher, None)
+    }
+
+    /// Publishes now, as if it were the time given.
+    fn publish_as(&mut self, publisher: usize, at_ns: Option<u64>) -> Fallible<()> {
         let channel = self.next_channel;
-        self.next_channel = (channel + 1) % self.plan.channels;
-        let stamp = self.desk.leaves(publisher, channel, self.plan.each);
+        if !self.only_crowd {
+            self.next_channel = (channel + 1) % self.plan.channels;
+        }
+        let stamp = match at_ns {
+            Some(at_ns) => self.desk.left(publisher, channel, self.plan.each, at_ns),
+            None => self.desk.leaves(publisher, channel, self.plan.each),
+        };
         self.out.clear();
-        publisher::write_publish(&mut self.out, channel, stamp);
+        self.plan.dialect.write_publish(&mut self.out, channel, stamp);
         Ok(self.publishers[publisher].link.send(&self.out)?)
     }
 
-    /// Begins as many connections as may be under way.
-    fn begin_some(&mut self) -> Fallible<()> {
-        while self.begun < self.subscribers.len() && self.begun - self.ready < CONNECTING_MAX {
+    /// Begins as many connections as may be under way, of the first so many subscribers.
+    fn begin_some(&mut self, count: usize) -> Fallible<()> {
+        while self.begun < count && self.begun - self.ready - self.returning.len() < self.plan.connecting_max {
             self.connect(self.begun)?;
             self.begun += 1;
         }
         Ok(())
     }
 
+    /// The same, but few at a time, so that what arrives meanwhile is not read late.
+    fn begin_a_few(&mut self) -> Fallible<()> {
+        self.begin_some(self.subscribers.len().min(self.begun + BEGIN_MAX))
+    }
+
     fn connect(&mut self, who: usize) -> Fallible<()> {
-        let link = Link::open(self.poll.registry(), Token(who), self.plan.target, who)?;
+        let is_crowd = who >= self.plan.regulars();
+        let receive_bytes = self.plan.crowd_receive_bytes.filter(|_| is_crowd);
+        let (registry, from) = (self.poll.registry(), self.source + who);
+        let link = Link::open_with(registry, Token(who), self.plan.target, from, receive_bytes)?;
         self.subscribers[who].link = Some(link);
         Ok(())
     }
@@ -284,7 +452,8 @@ impl Generator {
     /// One turn: waits at most so long, takes what has arrived, asks where a poll is due.
     fn turn(&mut self, wait: Duration) -> Fallible<()> {
         let now = Instant::now();
-        let wait = self.due.peek().map_or(wait, |Reverse((at, _))| wait.min(at.saturating_duration_since(now)));
+        let first = [self.due.peek(), self.returning.peek()].into_iter().flatten().max();
+        let wait = first.map_or(wait, |Reverse((at, _))| wait.min(at.saturating_duration_since(now)));
         let mut events = self.events.take().expect("put back at the end of each turn");
         match self.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => events.clear(),
@@ -297,7 +466,18 @@ impl Generator {
             }
         }
         self.events = Some(events);
+        self.connect_who_returns()?;
         self.ask_who_is_due()
+    }
+
+    fn connect_who_returns(&mut self) -> Fallible<()> {
+        while let Some(Reverse((at, who))) = self.returning.peek().copied()
+            && at <= Instant::now()
+        {
+            self.returning.pop();
+            self.connect(who)?;
+        }
+        Ok(())
     }
 
     fn ask_who_is_due(&mut self) -> Fallible<()> {
@@ -320,7 +500,9 @@ impl Generator {
     fn ask(&mut self, who: usize) -> Fallible<()> {
         self.out.clear();
         let subscriber = &mut self.subscribers[who];
-        subscriber.ask(self.plan.way, &mut self.out);
+        let was_ready = subscriber.ready;
+        subscriber.ask(self.plan.dialect, self.plan.way, self.plan.comes_back, &mut self.out);
+        self.ready += usize::from(!was_ready && subscriber.ready);
         match &mut subscriber.link {
             Some(link) => Ok(link.send(&self.out)?),
             None => Ok(()),
@@ -382,6 +564,7 @@ impl Generator {
             self.desk.tick();
             self.out.clear();
             let mut context = Context {
+                dialect: self.plan.dialect,
                 way: self.plan.way,
                 keeps_cursor: self.plan.comes_back,
                 desk: &mut self.desk,
@@ -409,6 +592,7 @@ impl Generator {
             Then::Read => Ok(()),
             Then::Ask => self.ask(who),
             Then::Ended => self.ended(who),
+            Then::ComeBack(pause) => self.refused(who, pause),
             Then::AskLater => {
                 if is_new && let Some(interval) = self.plan.interval {
                     // Spread over the interval, as clients that came at different times are.
@@ -419,6 +603,22 @@ impl Generator {
                 Ok(())
             }
         }
+    }
+
+    /// The server has told a subscriber to come back later.
+    fn refused(&mut self, who: usize, pause: Duration) -> Fallible<()> {
+        let subscriber = &mut self.subscribers[who];
+        if subscriber.ready {
+            return self.ended(who);
+        }
+        if !self.plan.returns {
+            let millis = pause.as_millis();
+            return Err(format!("the server refused a subscription, to come back in {millis} ms").into());
+        }
+        subscriber.disconnect();
+        self.refusals += 1;
+        self.returning.push(Reverse((Instant::now() + pause, who)));
+        Ok(())
     }
 
     /// The server has ended a connection: a polling client connects again, a stream is cut.
@@ -436,4 +636,8 @@ impl Generator {
             Ok(())
         }
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

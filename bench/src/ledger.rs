@@ -59,6 +59,19 @@ impl Ledger {
         self.channels[channel].len() as u64
     }
 
+    /// Notes that a channel has so many events, of which some may not be known yet.
+    pub(crate) fn expect(&mut self, channel: usize, events: u64) {
+        let ids = &mut self.channels[channel];
+        if events > ids.len() as u64 {
+            ids.resize(usize::try_from(events).unwrap_or(ids.len()), UNKNOWN);
+        }
+    }
+
+    /// Notes an event that came to a channel it was not published to.
+    pub(crate) fn astray(&mut self) {
+        self.tally.mismatched += 1;
+    }
+
     /// Notes that publish `id` was acknowledged, or seen, at `offset`.
     pub(crate) fn published(&mut self, channel: usize, offset: u64, id: u32) {
         let ids = &mut self.channels[channel];

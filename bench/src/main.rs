@@ -14,6 +14,7 @@ mod measure;
 mod options;
 mod parse;
 mod payload;
+mod peers;
 mod process;
 mod report;
 mod target;
@@ -24,7 +25,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::options::{Floor, Task};
+use crate::options::{Floor, FloorSending, Task};
 use crate::report::{Report, compare};
 
 /// What can fail, with a sentence for the person at the terminal.
@@ -53,6 +54,10 @@ fn run(task: Task) -> Fallible<bool> {
             std::io::stdout().write_all(text.as_bytes())?;
             Ok(true)
         }
+        Task::Install(peers) => {
+            peers::install(&peers)?;
+            Ok(true)
+        }
         Task::Floor(floor) => be_floor(floor),
         Task::Launch(core, command) => {
             let words: Vec<&OsStr> = command.iter().map(AsRef::as_ref).collect();
@@ -74,7 +79,14 @@ fn give_up_after(time: Duration) {
 
 fn be_floor(floor: Floor) -> Fallible<bool> {
     match floor {
-        Floor::Sse(keep, port_file) => floor::serve(floor::Job::Fanout { keep }, &port_file)?,
+        Floor::Sse(keep, sending, port_file) => {
+            let sending = match sending {
+                FloorSending::Each => floor::Sending::Each,
+                FloorSending::Tens => floor::Sending::Tens,
+                FloorSending::Ring => floor::Sending::Ring(Box::new(floor::ring::Ring::new()?)),
+            };
+            floor::serve(floor::Job::Fanout { keep, sending }, &port_file)?;
+        }
         Floor::Echo(sync, port_file) => {
             let file = sync.map(File::create_new).transpose()?;
             floor::serve(floor::Job::Echo(file), &port_file)?;

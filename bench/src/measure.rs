@@ -12,13 +12,15 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::Fallible;
-use crate::generator::Generator;
+use crate::floor::ring::Ring;
+use crate::generator::{Generator, Way};
 use crate::ledger::Tally;
 use crate::machine::{Machine, busy_seconds};
 use crate::options::{Common, What};
+use crate::peers::Peer;
 use crate::process::{Server, cpu_seconds_of, pin, raise_open_files};
 use crate::report::{Figures, Report, table};
-use crate::target::{Setting, bongsu_program};
+use crate::target::{Setting, Target, bongsu_program};
 
 /// How long all connections of a measurement may take.
 const JOIN: Duration = Duration::from_secs(60);
@@ -32,6 +34,9 @@ struct Bench {
     open_files: u64,
     run: usize,
     report: Report,
+    peers: Vec<Peer>,
+    /// Whether io_uring can be used; None: not tried yet.
+    ring: Option<bool>,
 }
 
 /// A span of time and the CPU seconds used in it.
@@ -66,7 +71,8 @@ pub(crate) fn run(what: &What, common: &Common) -> Fallible<bool> {
     let cores = [common.server_core, common.client_core];
     let setting = Setting { bongsu, dir: common.dir.clone(), cores };
     let report = Report::new(command, machine);
-    let mut bench = Bench { setting, seconds: common.seconds, open_files, run: 0, report };
+    let mut bench =
+        Bench { setting, seconds: common.seconds, open_files, run: 0, report, peers: common.peers.clone(), ring: None };
     for run in 1..=common.runs {
         bench.run = run;
         match what {
@@ -88,6 +94,22 @@ impl Bench {
             Ok(figures) => self.report.add(self.run, key, target, floors, figures),
             Err(error) => self.report.failures.push(format!("run {}: {key}, {target}: {error}", self.run)),
         }
+    }
+
+    /// The peers that have a way.
+    fn peers_with(&self, way: Way) -> Vec<Peer> {
+        self.peers.iter().copied().filter(|peer| peer.has(way)).collect()
+    }
+
+    /// Whether the kernel lets us use io_uring; told once when it does not.
+    fn has_ring(&mut self) -> bool {
+        *self.ring.get_or_insert_with(|| match Ring::new() {
+            Ok(_) => true,
+            Err(error) => {
+                self.report.notes.push(format!("{}: not permitted here ({error})", Target::FloorRing.name()));
+                false
+            }
+        })
     }
 
     fn finish(mut self, common: &Common) -> Fallible<bool> {

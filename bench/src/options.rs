@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::Fallible;
 use crate::generator::Way;
+use crate::peers::Peer;
 use crate::target::Target;
 
 /// What is asked for.
@@ -16,6 +17,8 @@ pub(crate) enum Task {
     Measure(What, Box<Common>),
     /// A comparison of two results.
     Compare(PathBuf, PathBuf),
+    /// Installs peers.
+    Install(Vec<Peer>),
     /// Internal: be a floor server.
     Floor(Floor),
     /// Internal: become another program on a core.
@@ -75,6 +78,8 @@ pub(crate) struct Shape {
 
 /// Options of every measurement.
 pub(crate) struct Common {
+    /// Other servers beside ours.
+    pub(crate) peers: Vec<Peer>,
     /// How often each figure is taken.
     pub(crate) runs: usize,
     /// How long each takes.
@@ -93,12 +98,39 @@ pub(crate) struct Common {
 
 /// A floor.
 pub(crate) enum Floor {
-    /// The bare SSE loop; events kept; port file.
-    Sse(usize, PathBuf),
+    /// The bare SSE loop; events kept; how they leave; port file.
+    Sse(usize, FloorSending, PathBuf),
     /// The bare echo; file to sync; port file.
     Echo(Option<PathBuf>, PathBuf),
     /// The bare group commit: file, records per batch, bytes per record, time.
     Commit(PathBuf, u32, usize, Duration),
+}
+
+/// How events leave the bare SSE loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FloorSending {
+    /// One write each.
+    Each,
+    /// Ten events in one write.
+    Tens,
+    /// By io_uring.
+    Ring,
+}
+
+impl FloorSending {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Each => "each",
+            Self::Tens => "tens",
+            Self::Ring => "ring",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let found = [Self::Each, Self::Tens, Self::Ring].into_iter().find(|sending| sending.name() == text);
+        found.ok_or_else(|| "each, tens or ring".to_owned())
+    }
 }
 
 impl Shape {
@@ -160,13 +192,16 @@ fn command() -> Command {
             .about("Deliveries per second and per CPU-second of the server, latency, losses")
             .arg(ways())
             .arg(engine())
-            .arg(list("shapes", "1x1000,1000x10,10000x1", "Channels x subscribers of each").value_parser(Shape::parse))
+            .arg(
+                list("shapes", "1x1000,1x10000,1000x10,10000x1", "Channels x subscribers of each")
+                    .value_parser(Shape::parse),
+            )
             .arg(numbers("loads", "1,64", "Publishes in flight, each until all its subscribers have it")),
         Command::new("idle")
             .about("Memory per idle connection, of the server and of the kernel")
             .arg(ways())
             .arg(engine())
-            .arg(one("connections", "10000", "Connections of each way")),
+            .arg(one("connections", "15000", "Connections of each way")),
         Command::new("resume")
             .about("Time until all have everything after a restart of the server")
             .arg(ways())
@@ -186,6 +221,11 @@ fn command() -> Command {
                 .arg(Arg::new("old").required(true).value_parser(value_parser!(PathBuf)))
                 .arg(Arg::new("new").required(true).value_parser(value_parser!(PathBuf))),
         )
+        .subcommand(
+            Command::new("peers")
+                .about("Installs the other servers that `--peers` names: Nchan by apt-get as root, the others by npm")
+                .arg(list("peers", "nchan,uws", "Which").value_parser(Peer::parse)),
+        )
         .subcommand(floor_command())
         .subcommand(
             Command::new("launch")
@@ -197,6 +237,19 @@ fn command() -> Command {
 
 fn common(command: Command) -> Command {
     command
+        .arg(
+            Arg::new("peers")
+                .long("peers")
+                .value_delimiter(',')
+                .value_parser(Peer::parse)
+                .help("Other servers beside ours: nchan, uws (uWebSockets in Bun), ws (Node with ws)"),
+        )
+        .arg(
+            Arg::new("quick")
+                .long("quick")
+                .action(ArgAction::SetTrue)
+                .help("A first look: one run of one second of everything"),
+        )
         .arg(one("runs", "5", "Take every figure so often; the median counts"))
         .arg(one("seconds", "3", "Measure each figure for so long, after a third of it for warming up"))
         .arg(Arg::new("json").long("json").value_parser(value_parser!(PathBuf)).help("Write the result to this file"))
@@ -217,7 +270,7 @@ fn common(command: Command) -> Command {
                 .value_parser(value_parser!(usize))
                 .help("The core that the generator runs on"),
         )
-        .arg(one("deadline", "7200", "Give up after so many seconds in all"))
+        .arg(one("deadline", "14400", "Give up after so many seconds in all"))
 }
 
 fn floor_command() -> Command {
@@ -226,7 +279,15 @@ fn floor_command() -> Command {
         .hide(true)
         .subcommand_required(true)
         .arg(path("port-file"))
-        .subcommand(Command::new("sse").arg(one("keep", "1", "Events kept")))
+        .subcommand(
+            Command::new("sse").arg(one("keep", "1", "Events kept")).arg(
+                Arg::new("sending")
+                    .long("sending")
+                    .default_value("each")
+                    .value_parser(FloorSending::parse)
+                    .help("How they leave"),
+            ),
+        )
         .subcommand(Command::new("echo").arg(path("sync")))
         .subcommand(
             Command::new("commit")
@@ -243,6 +304,7 @@ pub(crate) fn read() -> Fallible<Task> {
     let (name, matches) = matches.subcommand().ok_or("clap requires a subcommand")?;
     Ok(match name {
         "compare" => Task::Compare(take(matches, "old"), take(matches, "new")),
+        "peers" => Task::Install(many(matches, "peers")),
         "floor" => Task::Floor(floor(matches)?),
         "launch" => Task::Launch(take(matches, "core"), many(matches, "command")),
         _ => Task::Measure(what(name, matches), Box::new(common_of(matches))),
@@ -274,9 +336,11 @@ fn what(name: &str, matches: &ArgMatches) -> What {
 
 fn common_of(matches: &ArgMatches) -> Common {
     let seconds = |name| Duration::from_secs(take::<usize>(matches, name) as u64);
+    let quick = matches.get_flag("quick");
     Common {
-        runs: take(matches, "runs"),
-        seconds: seconds("seconds"),
+        peers: matches.get_many("peers").map(|peers| peers.copied().collect()).unwrap_or_default(),
+        runs: if quick { 1 } else { take(matches, "runs") },
+        seconds: if quick { Duration::from_secs(1) } else { seconds("seconds") },
         json: matches.get_one("json").cloned(),
         dir: matches.get_one("dir").cloned().unwrap_or_else(std::env::temp_dir),
         server_core: take(matches, "server-core"),
@@ -289,7 +353,7 @@ fn floor(matches: &ArgMatches) -> Fallible<Floor> {
     let port_file = || matches.get_one::<PathBuf>("port-file").cloned().ok_or("a floor server needs --port-file");
     let (name, own) = matches.subcommand().ok_or("clap requires a subcommand")?;
     Ok(match name {
-        "sse" => Floor::Sse(take(own, "keep"), port_file()?),
+        "sse" => Floor::Sse(take(own, "keep"), take(own, "sending"), port_file()?),
         "echo" => Floor::Echo(own.get_one("sync").cloned(), port_file()?),
         _ => Floor::Commit(
             take(own, "file"),

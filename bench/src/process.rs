@@ -1,6 +1,7 @@
 //! Children: how they are started on their own core, ended with us, and what the kernel says they used.
 
 use std::ffi::OsStr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -92,14 +93,28 @@ impl Server {
             if let Ok(text) = std::fs::read_to_string(path) {
                 return Ok(text.trim().to_owned());
             }
-            if let Some(status) = self.child.try_wait()? {
-                return Err(format!("the server ended before it was ready: {status}").into());
-            }
-            if Instant::now() > deadline {
-                return Err(format!("the server was not ready within {} s", time.as_secs()).into());
-            }
-            sleep(LOOK);
+            self.check_waiting(deadline, time)?;
         }
+    }
+
+    /// Waits until the child takes connections at `address`.
+    pub(crate) fn wait_for_listener(&mut self, address: SocketAddr, time: Duration) -> Fallible<SocketAddr> {
+        let deadline = Instant::now() + time;
+        while TcpStream::connect(address).is_err() {
+            self.check_waiting(deadline, time)?;
+        }
+        Ok(address)
+    }
+
+    fn check_waiting(&mut self, deadline: Instant, time: Duration) -> Fallible<()> {
+        if let Some(status) = self.child.try_wait()? {
+            return Err(format!("the server ended before it was ready: {status}").into());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("the server was not ready within {} s", time.as_secs()).into());
+        }
+        sleep(LOOK);
+        Ok(())
     }
 
     /// The CPU time that the process has used, user and system, in seconds.

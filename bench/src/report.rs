@@ -16,6 +16,9 @@ use crate::machine::Machine;
 /// The version of the file's form.
 const FORMAT: u32 = 1;
 
+/// The name of the ratios to the peer that was best.
+pub(crate) const BEST_PEER: &str = "best peer";
+
 /// The figures of one run by name.
 pub(crate) type Figures = BTreeMap<String, f64>;
 
@@ -32,6 +35,9 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
     /// What could not be measured, and why.
     pub(crate) failures: Vec<String>,
+    /// What is not there on this machine, and is no failure.
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
 }
 
 /// One thing measured on one target.
@@ -63,7 +69,7 @@ pub(crate) struct Run {
 impl Report {
     /// An empty result.
     pub(crate) fn new(command: String, machine: Machine) -> Self {
-        Self { format: FORMAT, command, machine, rows: Vec::new(), failures: Vec::new() }
+        Self { format: FORMAT, command, machine, rows: Vec::new(), failures: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds the figures of a run.
@@ -83,6 +89,10 @@ impl Report {
             row.median = medians(row.runs.iter().map(|run| run.figures.clone()));
             let floors = row.floors.iter().filter_map(|floor| rows.get(floor).map(|found| (floor.clone(), found)));
             row.ratio = floors.map(|(name, floor)| (name, medians(row.ratios_to(floor)))).collect();
+            let rivals: Vec<&Row> = rows.values().filter(|other| row.is_rivalled_by(other)).collect();
+            if !rivals.is_empty() {
+                row.ratio.insert(BEST_PEER.to_owned(), medians(row.ratios_to_best(&rivals)));
+            }
         }
     }
 
@@ -110,8 +120,9 @@ impl Report {
         let rows = self.rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?.join(",\n");
         let (command, machine) = (serde_json::to_string(&self.command)?, serde_json::to_string(&self.machine)?);
         let (format, failures) = (self.format, serde_json::to_string(&self.failures)?);
+        let notes = serde_json::to_string(&self.notes)?;
         Ok(format!(
-            "{{\"format\":{format},\n\"command\":{command},\n\"machine\":{machine},\n\"failures\":{failures},\n\"rows\":[\n{rows}\n]}}\n"
+            "{{\"format\":{format},\n\"command\":{command},\n\"machine\":{machine},\n\"failures\":{failures},\n\"notes\":{notes},\n\"rows\":[\n{rows}\n]}}\n"
         ))
     }
 
@@ -150,19 +161,55 @@ impl Row {
         name(&self.key, &self.target)
     }
 
+    /// Whether `other` is another server that was asked the same, be it by another way: whoever wants streams may choose
+    /// among all ways of streaming.
+    fn is_rivalled_by(&self, other: &Self) -> bool {
+        self.target.starts_with("bongsu")
+            && ["floor", "bongsu"].iter().all(|ours| !other.target.starts_with(ours))
+            && self.question().eq(other.question())
+    }
+
+    /// The key, with one name for all ways that stream.
+    fn question(&self) -> impl Iterator<Item = &str> {
+        let streams = ["sse", "stream", "websocket"];
+        self.key.split(' ').map(move |word| if streams.contains(&word) { "stream" } else { word })
+    }
+
+    /// Run by run, each relative figure divided by that of the peer whose first figure was best in that run.
+    fn ratios_to_best<'a>(&'a self, rivals: &'a [&'a Self]) -> impl Iterator<Item = Figures> + 'a {
+        let numbers = self.runs.iter().map(|run| run.run);
+        numbers.filter_map(move |number| {
+            let of_run = |row: &&'a Self| row.runs.iter().find(|run| run.run == number);
+            let best = rivals.iter().filter_map(of_run).max_by(|a, b| first(a).total_cmp(&first(b)))?;
+            Some(ratios(&self.runs.iter().find(|run| run.run == number)?.figures, &best.figures))
+        })
+    }
+
     /// Run by run, each relative figure divided by the floor's.
     fn ratios_to<'a>(&'a self, floor: &'a Self) -> impl Iterator<Item = Figures> + 'a {
         let pairs =
             self.runs.iter().filter_map(|run| Some((run, floor.runs.iter().find(|other| other.run == run.run)?)));
-        pairs.map(|(run, floor)| {
-            let relative = METRICS.iter().filter(|metric| metric.relative);
-            let ratios = relative.filter_map(|metric| {
-                let (value, below) = (run.figures.get(metric.name)?, floor.figures.get(metric.name)?);
-                (*below > 0.0).then(|| (metric.name.to_owned(), value / below))
-            });
-            ratios.collect()
-        })
+        pairs.map(|(run, floor)| ratios(&run.figures, &floor.figures))
     }
+}
+
+/// The figure that a run is judged by: the first relative one. Less is better of some.
+fn first(run: &Run) -> f64 {
+    let metric = METRICS.iter().find(|metric| metric.relative && run.figures.contains_key(metric.name));
+    metric.map_or(0.0, |metric| match metric.better {
+        Better::Lower => -run.figures[metric.name],
+        _ => run.figures[metric.name],
+    })
+}
+
+/// Each relative figure divided by another's.
+fn ratios(figures: &Figures, others: &Figures) -> Figures {
+    let relative = METRICS.iter().filter(|metric| metric.relative);
+    let ratios = relative.filter_map(|metric| {
+        let (value, below) = (figures.get(metric.name)?, others.get(metric.name)?);
+        (*below > 0.0).then(|| (metric.name.to_owned(), value / below))
+    });
+    ratios.collect()
 }
 
 /// The median of each figure.
@@ -228,6 +275,26 @@ pub(crate) mod tests {
         let ratio = report.rows[1].ratio["k / floor sse"]["deliveries_per_cpu_s"];
         assert!((ratio - 0.5).abs() < 1e-9, "{ratio}");
         assert!(!report.rows[1].ratio["k / floor sse"].contains_key("lost"), "counts have no ratio");
+    }
+
+    #[test]
+    fn the_best_peer_of_each_run_counts() {
+        let mut report = report(&[100.0, 100.0], &[50.0, 50.0]);
+        let rows = [("k sse", "bongsu memory", [60.0, 60.0]), ("k websocket", "nchan", [20.0, 10.0])];
+        let rows = rows.into_iter().chain([("k stream", "nchan", [10.0, 30.0]), ("k longpoll", "nchan", [90.0, 90.0])]);
+        for (key, target, values) in rows {
+            for (run, value) in values.into_iter().enumerate() {
+                let latency = ("latency_p99_us".to_owned(), value * 2.0);
+                let figures = Figures::from([("deliveries_per_cpu_s".to_owned(), value), latency]);
+                report.add(run + 1, key, target, &[], figures);
+            }
+        }
+        report.settle();
+        let ratio = &report.rows[2].ratio[BEST_PEER];
+        // 60/20 in the first run, 60/30 in the second; of the latency the peer with the best first figure.
+        assert!((ratio["deliveries_per_cpu_s"] - 2.5).abs() < 1e-9, "{ratio:?}");
+        assert!((ratio["latency_p99_us"] - 2.5).abs() < 1e-9, "{ratio:?}");
+        assert!(report.rows.iter().filter(|row| row.ratio.contains_key(BEST_PEER)).count() == 1);
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! What is measured: the floors and the server, started fresh for each measurement.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::Fallible;
+use crate::generator::Dialect;
+use crate::options::FloorSending;
+use crate::peers::{Peer, Start};
 use crate::process::{Server, on_core};
 
 /// How long a server may take to be ready.
@@ -20,6 +24,10 @@ const FLOOR_KEEPS: usize = 20_000;
 pub(crate) enum Target {
     /// The bare SSE loop.
     FloorSse,
+    /// The bare SSE loop, ten events in a write.
+    FloorTens,
+    /// The bare SSE loop by io_uring.
+    FloorRing,
     /// The bare HTTP echo.
     FloorEcho,
     /// The bare HTTP echo that syncs first.
@@ -30,6 +38,8 @@ pub(crate) enum Target {
     Os,
     /// The server with its log, acknowledging when the disk has the event.
     Fsync,
+    /// Another server.
+    Peer(Peer),
 }
 
 /// Where things are and which cores they run on.
@@ -49,6 +59,7 @@ pub(crate) struct Running {
     pub(crate) server: Server,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    dialect: Dialect,
     /// Removed with the server, after it: fields are dropped in this order.
     dir: TempDir,
 }
@@ -58,11 +69,16 @@ impl Target {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::FloorSse => "floor sse",
+            Self::FloorTens => "floor sse x10",
+            Self::FloorRing => "floor sse io_uring",
             Self::FloorEcho => "floor echo",
             Self::FloorEchoSync => "floor echo+sync",
             Self::Memory => "bongsu memory",
             Self::Os => "bongsu os",
             Self::Fsync => "bongsu fsync",
+            Self::Peer(Peer::Nchan) => "nchan",
+            Self::Peer(Peer::Uws) => "uws (bun)",
+            Self::Peer(Peer::Ws) => "ws (node)",
         }
     }
 
@@ -78,12 +94,21 @@ impl Target {
 
     /// Whether its acknowledgements carry the offset.
     pub(crate) fn numbers(self) -> bool {
-        !matches!(self, Self::FloorEcho | Self::FloorEchoSync)
+        !matches!(self, Self::FloorEcho | Self::FloorEchoSync | Self::Peer(_))
+    }
+
+    /// What it speaks.
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Self::Peer(Peer::Nchan) => Dialect::Nchan,
+            Self::Peer(_) => Dialect::Bare,
+            _ => Dialect::Bongsu,
+        }
     }
 
     /// Whether it is a floor.
     pub(crate) fn is_floor(self) -> bool {
-        matches!(self, Self::FloorSse | Self::FloorEcho | Self::FloorEchoSync)
+        matches!(self, Self::FloorSse | Self::FloorTens | Self::FloorRing | Self::FloorEcho | Self::FloorEchoSync)
     }
 
     /// Starts one with an empty directory.
@@ -103,22 +128,37 @@ impl Target {
         if port_file.exists() {
             std::fs::remove_file(&port_file)?;
         }
-        let command = if self.is_floor() {
-            self.floor_command(setting, dir.path(), &port_file)?
-        } else {
-            self.bongsu_command(setting, dir.path(), &port_file)?
+        let (command, address) = match self {
+            Self::Peer(peer) => {
+                let Start { command, address } = peer.start(setting.cores[0], dir.path(), &port_file)?;
+                (command, address)
+            }
+            _ if self.is_floor() => (self.floor_command(setting, dir.path(), &port_file)?, None),
+            _ => (self.bongsu_command(setting, dir.path(), &port_file)?, None),
         };
         let mut server = Server::start(command)?;
-        let address = server.wait_for_file(&port_file, READY)?;
-        let address = address.parse().map_err(|_| format!("the port file says `{address}`, not an address"))?;
-        Ok(Running { server, address, dir })
+        let address = match address {
+            Some(address) => server.wait_for_listener(address, READY)?,
+            None => {
+                let text = server.wait_for_file(&port_file, READY)?;
+                text.parse().map_err(|_| format!("the port file says `{text}`, not an address"))?
+            }
+        };
+        Ok(Running { server, address, dialect: self.dialect(), dir })
     }
 
     fn floor_command(self, setting: &Setting, dir: &Path, port_file: &Path) -> Fallible<Command> {
         let mut command = on_core(setting.cores[0], &std::env::current_exe()?)?;
         command.arg("floor").arg("--port-file").arg(port_file);
         match self {
-            Self::FloorSse => command.arg("sse").args(["--keep", &FLOOR_KEEPS.to_string()]),
+            Self::FloorSse | Self::FloorTens | Self::FloorRing => {
+                let sending = match self {
+                    Self::FloorTens => FloorSending::Tens,
+                    Self::FloorRing => FloorSending::Ring,
+                    _ => FloorSending::Each,
+                };
+                command.arg("sse").args(["--keep", &FLOOR_KEEPS.to_string(), "--sending", sending.name()])
+            }
             Self::FloorEcho => command.arg("echo"),
             _ => command.arg("echo").arg("--sync").arg(dir.join("log")),
         };
@@ -145,6 +185,30 @@ impl Target {
             _ => "",
         }
     }
+}
+
+impl Running {
+    /// Waits until the server has so many subscribers, where it does not say so to each of them. Nchan tells the number;
+    /// the scripts have subscribed a client when they answer it.
+    pub(crate) fn wait_for_subscribers(&self, count: usize, time: Duration) -> Fallible<()> {
+        let deadline = Instant::now() + time;
+        while self.dialect == Dialect::Nchan && nchan_subscribers(self.address)? < count {
+            if Instant::now() > deadline {
+                return Err(format!("Nchan did not have {count} subscribers within {} s", time.as_secs()).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The line `subscribers: 7` of Nchan's status page.
+fn nchan_subscribers(address: SocketAddr) -> Fallible<usize> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("subscribers: "));
+    Ok(line.and_then(|count| count.trim().parse().ok()).ok_or("Nchan's status page tells no subscribers")?)
 }
 
 /// The server's program: what `BONGSU_BIN` names, else a release build of this workspace.

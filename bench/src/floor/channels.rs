@@ -1,11 +1,16 @@
 //! Channels of the floor: who listens, and the newest events for who comes back.
 
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::AsFd as _;
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use slab::Slab;
 
-use super::{Peer, reply};
+use super::{Peer, Sending, reply};
+
+/// Events that leave in one write when sending in tens.
+const TEN: usize = 10;
 
 /// A channel.
 #[derive(Default)]
@@ -14,6 +19,19 @@ struct Channel {
     subscribers: Vec<usize>,
     /// The newest events with their numbers.
     kept: VecDeque<(u64, Vec<u8>)>,
+    /// Sending in tens: what waits, and how many events that is.
+    gathered: (Vec<u8>, usize),
+}
+
+impl Channel {
+    /// What was gathered leaves, in one write per subscriber.
+    fn release(&mut self, peers: &mut Slab<Peer>) {
+        if self.gathered.1 > 0 {
+            self.subscribers.iter().for_each(|key| drop(peers[*key].send(&self.gathered.0)));
+            self.gathered.0.clear();
+            self.gathered.1 = 0;
+        }
+    }
 }
 
 /// All channels of the floor.
@@ -25,9 +43,20 @@ pub(super) struct Channels {
     sequence: u64,
     /// The time of this round, in Unix milliseconds.
     now: u128,
+    /// How events leave.
+    sending: Sending,
+    /// Channels that have gathered something.
+    gathering: Vec<usize>,
+    /// For the ring: who gets what at the end of the round.
+    queued: Vec<(usize, Rc<[u8]>)>,
 }
 
 impl Channels {
+    /// No channels yet.
+    pub(super) fn new(sending: Sending) -> Self {
+        Self { sending, ..Self::default() }
+    }
+
     /// Reads the clock, once for the round.
     pub(super) fn tick(&mut self) {
         self.now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
@@ -45,9 +74,27 @@ impl Channels {
             "id: {sequence}\ndata: {{\"id\":\"{sequence}\",\"channel\":\"{name}\",\"offset\":{offset},\"time\":{now},\"data\":"
         );
         let frame = [head.as_bytes(), data, b"}\n\n"].concat();
-        // A subscriber that went away is noticed when its socket is read.
-        channel.subscribers.iter().for_each(|key| drop(peers[*key].send(&frame)));
         let count = channel.subscribers.len();
+        // A subscriber that went away is noticed when its socket is read.
+        match &self.sending {
+            Sending::Each => channel.subscribers.iter().for_each(|key| drop(peers[*key].send(&frame))),
+            Sending::Tens => {
+                channel.gathered.0.extend_from_slice(&frame);
+                channel.gathered.1 += 1;
+                match channel.gathered.1 {
+                    1 => self.gathering.push(at),
+                    TEN => {
+                        channel.release(peers);
+                        self.gathering.retain(|other| *other != at);
+                    }
+                    _ => {}
+                }
+            }
+            Sending::Ring(_) => {
+                let shared: Rc<[u8]> = frame.as_slice().into();
+                self.queued.extend(channel.subscribers.iter().map(|key| (*key, Rc::clone(&shared))));
+            }
+        }
         if keep > 0 {
             channel.kept.push_back((sequence, frame));
             if channel.kept.len() > keep {
@@ -59,10 +106,60 @@ impl Channels {
         )
     }
 
+    /// Whether something waits for a tenth event.
+    pub(super) fn is_gathering(&self) -> bool {
+        !self.gathering.is_empty()
+    }
+
+    /// Nothing more came for a while: what was gathered leaves.
+    pub(super) fn release(&mut self, peers: &mut Slab<Peer>) {
+        for at in self.gathering.drain(..) {
+            self.channels[at].release(peers);
+        }
+    }
+
+    /// The end of a round: with a ring everything leaves now.
+    pub(super) fn send_queued(&mut self, peers: &mut Slab<Peer>) {
+        let Sending::Ring(ring) = &mut self.sending else { return };
+        // A socket that had no room before keeps its order: it gets nothing past what waits for it. Within one round
+        // a socket never fills: what is in flight is far less than its buffer.
+        self.queued.retain(|(key, frame)| match peers.get_mut(*key) {
+            Some(peer) if peer.unsent.is_empty() => true,
+            Some(peer) => {
+                peer.unsent.extend_from_slice(frame);
+                false
+            }
+            None => false,
+        });
+        let mut rest = Vec::new();
+        let sends: Vec<_> = self.queued.iter().map(|(key, frame)| (peers[*key].stream.as_fd(), &frame[..])).collect();
+        ring.send(&sends, |place, result| {
+            // A subscriber that went away is noticed when its socket is read.
+            let sent = result.unwrap_or(0);
+            if sent < self.queued[place].1.len() {
+                rest.push((place, sent));
+            }
+        });
+        rest.sort_unstable();
+        for (place, sent) in rest {
+            let (key, frame) = &self.queued[place];
+            peers[*key].unsent.extend_from_slice(&frame[sent..]);
+        }
+        self.queued.clear();
+    }
+
     /// Adds a subscriber; gives the channel and all it is to be sent at first.
-    pub(super) fn join(&mut self, path: &[u8], since: Option<u64>, key: usize) -> (usize, Vec<u8>) {
+    pub(super) fn join(
+        &mut self,
+        peers: &mut Slab<Peer>,
+        path: &[u8],
+        since: Option<u64>,
+        key: usize,
+    ) -> (usize, Vec<u8>) {
         let at = self.at(path);
         let channel = &mut self.channels[at];
+        // Of what was gathered before it came, a subscriber gets what is kept, and nothing twice.
+        channel.release(peers);
         channel.subscribers.push(key);
         let mut first = reply::STREAM.to_vec();
         if let Some(since) = since {

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Job, serve};
-use crate::generator::{Generator, Plan, Way};
+use super::{Job, Sending, ring, serve};
+use crate::generator::{Dialect, Generator, Plan, Way};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,22 +26,13 @@ fn started(job: Job, dir: &Path) -> SocketAddr {
 }
 
 fn plan(target: SocketAddr) -> Plan {
-    Plan {
-        target,
-        way: Way::Sse,
-        channels: 3,
-        each: 4,
-        publishers: 5,
-        interval: None,
-        comes_back: true,
-        numbered: true,
-    }
+    Plan { channels: 3, each: 4, publishers: 5, comes_back: true, ..Plan::new(target, Dialect::Bongsu, Way::Sse) }
 }
 
 /// All subscribe, get 300 events, go away, miss 30 and come back to a floor that keeps so many per channel.
-fn after_coming_back(keep: usize) -> crate::ledger::Tally {
+fn after_coming_back(keep: usize, sending: Sending) -> crate::ledger::Tally {
     let dir = tempfile::tempdir().expect("a directory");
-    let target = started(Job::Fanout { keep }, dir.path());
+    let target = started(Job::Fanout { keep, sending }, dir.path());
     let mut generator = Generator::new(plan(target)).expect("a generator");
     generator.join(PATIENCE).expect("all subscribe");
     generator.connect_publishers(PATIENCE).expect("all connect");
@@ -62,7 +53,11 @@ fn after_coming_back(keep: usize) -> crate::ledger::Tally {
 #[test]
 fn all_get_all_and_come_back_for_what_they_missed() {
     let expected = crate::ledger::Tally { delivered: 330 * 4, ..Default::default() };
-    assert_eq!(after_coming_back(1_000), expected);
+    let mut sendings = vec![Sending::Each, Sending::Tens];
+    sendings.extend(ring::Ring::new().map(|ring| Sending::Ring(Box::new(ring))));
+    for sending in sendings {
+        assert_eq!(after_coming_back(1_000, sending), expected);
+    }
 }
 
 #[test]
@@ -70,7 +65,7 @@ fn what_the_floor_does_not_keep_is_counted_as_lost() {
     // Ten of each of three channels were missed, two of them kept.
     let lost = 3 * 8 * 4;
     let expected = crate::ledger::Tally { delivered: 330 * 4 - lost, lost, ..Default::default() };
-    assert_eq!(after_coming_back(2), expected);
+    assert_eq!(after_coming_back(2, Sending::Each), expected);
 }
 
 #[test]
@@ -101,7 +96,7 @@ fn a_subscriber_that_reads_late_gets_all() {
     // More than the socket's buffers hold, so that the floor has to keep the rest.
     const EVENTS: usize = 30_000;
     let dir = tempfile::tempdir().expect("a directory");
-    let target = started(Job::Fanout { keep: 0 }, dir.path());
+    let target = started(Job::Fanout { keep: 0, sending: Sending::Each }, dir.path());
     let mut late = BufReader::new(connected(target));
     late.get_mut().write_all(b"GET /v1/channels/bench:0 HTTP/1.1\r\n\r\n").expect("a floor");
     let mut lines = late.by_ref().lines().map(|line| line.expect("text"));

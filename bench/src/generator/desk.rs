@@ -46,11 +46,20 @@ pub(crate) struct Desk {
     /// Whether acknowledgements tell the offset.
     numbered: bool,
     idle: Vec<usize>,
+    /// Subscribers below this number are timed; those from it on are a crowd that only has to get everything.
+    timed: usize,
+    /// In open loop a publisher is idle as soon as it is answered.
+    open: bool,
+    /// Of servers that do not number events: the channel of each publish, and the place it was first seen at.
+    unnumbered: Vec<(usize, u64)>,
+    /// Of servers that do not number events: per channel how many were acknowledged, and how many were seen.
+    counts: Vec<(u64, u64)>,
 }
 
 impl Desk {
     /// A desk for so many channels.
     pub(crate) fn new(channels: usize, numbered: bool) -> Self {
+        let counts = if numbered { Vec::new() } else { vec![(0, 0); channels] };
         Self {
             scanner: Scanner::new(),
             ledger: Ledger::new(channels),
@@ -65,7 +74,27 @@ impl Desk {
             sequence: 0,
             numbered,
             idle: Vec::new(),
+            timed: usize::MAX,
+            open: false,
+            unnumbered: Vec::new(),
+            counts,
         }
+    }
+
+    /// Times only the subscribers below `timed`.
+    pub(crate) fn time_only(&mut self, timed: usize) {
+        self.timed = timed;
+    }
+
+    /// From now on publishers do not wait for deliveries (true), or do.
+    pub(crate) fn open(&mut self, open: bool) {
+        self.open = open;
+    }
+
+    /// The time, in nanoseconds since the generator began.
+    pub(crate) fn now_ns(&mut self) -> u64 {
+        self.tick();
+        self.now_ns
     }
 
     /// Makes places for so many publishers, all idle.
@@ -101,11 +130,18 @@ impl Desk {
     /// A publish to `channel` with so many subscribers is about to leave: its stamp.
     pub(crate) fn leaves(&mut self, publisher: usize, channel: usize, subscribers: usize) -> Stamp {
         self.tick();
+        self.left(publisher, channel, subscribers, self.now_ns)
+    }
+
+    /// The same for a publish that should have left at `sent_ns`, which is what its latency counts from.
+    pub(crate) fn left(&mut self, publisher: usize, channel: usize, subscribers: usize, sent_ns: u64) -> Stamp {
         let count = u32::try_from(self.slots.len()).expect("a few publishers");
         // The publisher is part of the id, so that a delivery finds its place without a search.
         let id = self.sequence * count + u32::try_from(publisher).expect("a few publishers");
         self.sequence += 1;
-        let sent_ns = self.now_ns;
+        if !self.numbered {
+            self.unnumbered.push((channel, 0));
+        }
         self.slots[publisher] = Slot { id, channel, sent_ns, remaining: subscribers, acknowledged: false, busy: true };
         Stamp { id, sent_ns }
     }
@@ -113,12 +149,17 @@ impl Desk {
     /// The answer to a publish has come.
     pub(crate) fn acknowledged(&mut self, publisher: usize, status: u16, body: &[u8]) -> Fallible<()> {
         let offset = self.scanner.acknowledged(body);
-        if status != 200 || offset.is_none() && self.numbered {
+        // A server of another kind says 201 and 202, too.
+        let good = status == 200 || !self.numbered && matches!(status, 201 | 202);
+        if !good || offset.is_none() && self.numbered {
             return Err(format!("a publish was answered {status}: {}", String::from_utf8_lossy(body)).into());
         }
         let slot = self.slots[publisher];
-        if let Some(offset) = offset {
+        if let Some(offset) = offset.filter(|_| self.numbered) {
             self.ledger.published(slot.channel, offset, slot.id);
+        } else if let Some((acknowledged, _)) = self.counts.get_mut(slot.channel) {
+            *acknowledged += 1;
+            self.ledger.expect(slot.channel, *acknowledged);
         }
         self.published += 1;
         self.acknowledgements.record(self.now_ns.saturating_sub(slot.sent_ns));
@@ -133,7 +174,9 @@ impl Desk {
         if !self.ledger.delivered(who, channel, next, event.offset, id) {
             return;
         }
-        self.deliveries.record(self.now_ns.saturating_sub(sent_ns));
+        if who < self.timed {
+            self.deliveries.record(self.now_ns.saturating_sub(sent_ns));
+        }
         let publisher = id as usize % self.slots.len().max(1);
         if let Some(slot) = self.slots.get_mut(publisher)
             && slot.busy
@@ -144,9 +187,23 @@ impl Desk {
         }
     }
 
+    /// An event without an offset has come. The first subscriber that gets it says which place it has in its channel;
+    /// from then on all others must get it there.
+    pub(crate) fn delivered_bare(&mut self, who: usize, channel: usize, next: &mut u64, stamp: Stamp) {
+        let sequence = stamp.id as usize / self.slots.len().max(1);
+        let known = self.unnumbered.get_mut(sequence).filter(|(published_to, _)| *published_to == channel);
+        let Some((_, place)) = known else { return self.ledger.astray() };
+        if *place == 0 {
+            self.counts[channel].1 += 1;
+            *place = self.counts[channel].1;
+        }
+        let offset = *place;
+        self.delivered(who, channel, next, &Delivered { cursor: b"", offset, stamp });
+    }
+
     fn settle(&mut self, publisher: usize) {
         let slot = &mut self.slots[publisher];
-        if slot.busy && slot.acknowledged && slot.remaining == 0 {
+        if slot.busy && slot.acknowledged && (self.open || slot.remaining == 0) {
             slot.busy = false;
             self.idle.push(publisher);
         }
@@ -187,6 +244,55 @@ mod tests {
             assert_eq!(desk.next_idle(), Some(0));
             assert_eq!(desk.ledger.tally().duplicated, 1);
         }
+    }
+
+    /// Publishes three events, delivers those of the sequences given to each subscriber, and counts.
+    fn bare_tally(deliveries: &[(usize, usize)]) -> crate::ledger::Tally {
+        let mut desk = Desk::new(2, false);
+        desk.publishers(3);
+        let mut stamps = Vec::new();
+        for publisher in 0..3 {
+            stamps.push(desk.leaves(publisher, 0, 2));
+            desk.acknowledged(publisher, 201, b"queued").expect("good");
+        }
+        let mut nexts = [1, 1];
+        for (who, sequence) in deliveries {
+            desk.delivered_bare(*who, 0, &mut nexts[*who], stamps[*sequence]);
+        }
+        nexts.iter().for_each(|next| desk.ledger.finish(0, *next));
+        desk.ledger.tally()
+    }
+
+    #[test]
+    fn events_without_offsets_are_checked_by_who_got_them_first() {
+        let good = [(0, 1), (0, 0), (1, 1), (0, 2), (1, 0), (1, 2)];
+        assert_eq!(bare_tally(&good), crate::ledger::Tally { delivered: 6, ..Default::default() });
+        // One never came to subscriber 1; the first order was another; one came twice; nobody got the third.
+        assert_eq!(bare_tally(&good[..5]).lost, 1);
+        let tally = bare_tally(&[(0, 0), (0, 1), (0, 2), (1, 1), (1, 0), (1, 2)]);
+        assert_eq!((tally.disordered, tally.lost), (1, 0));
+        assert_eq!(bare_tally(&[(0, 0), (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]).duplicated, 1);
+        assert_eq!(bare_tally(&[(0, 0), (0, 1), (1, 0), (1, 1)]).lost, 2);
+    }
+
+    #[test]
+    fn an_event_of_another_channel_is_seen() {
+        let mut desk = Desk::new(2, false);
+        desk.publishers(1);
+        let stamp = desk.leaves(0, 0, 1);
+        desk.delivered_bare(0, 1, &mut 1, stamp);
+        assert_eq!(desk.ledger.tally().mismatched, 1);
+    }
+
+    #[test]
+    fn in_open_loop_a_publisher_waits_for_its_answer_only() {
+        let mut desk = Desk::new(1, true);
+        desk.publishers(1);
+        desk.open(true);
+        assert_eq!(desk.next_idle(), Some(0));
+        desk.left(0, 0, 2, 0);
+        desk.acknowledged(0, 200, ACKNOWLEDGED).expect("good");
+        assert_eq!(desk.next_idle(), Some(0));
     }
 
     #[test]

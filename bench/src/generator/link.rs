@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -21,9 +22,24 @@ pub(crate) struct Link {
 impl Link {
     /// Begins to connect; the connection is there when the poll says that it can be written.
     pub(crate) fn open(registry: &Registry, token: Token, target: SocketAddr, number: usize) -> io::Result<Self> {
+        Self::open_with(registry, token, target, number, None)
+    }
+
+    /// The same with a receive buffer of so many bytes; None: as the kernel likes.
+    pub(crate) fn open_with(
+        registry: &Registry,
+        token: Token,
+        target: SocketAddr,
+        number: usize,
+        receive_bytes: Option<usize>,
+    ) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
+        if let Some(bytes) = receive_bytes {
+            // Before connecting: the window that is offered depends on it.
+            sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+        }
         bind(&socket, &SocketAddrV4::new(source(number), 0))?;
         match connect(&socket, &target) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
@@ -37,6 +53,11 @@ impl Link {
     /// Whether connecting has failed, once the poll has said something.
     pub(crate) fn check(&self) -> io::Result<()> {
         self.stream.take_error()?.map_or(Ok(()), Err)
+    }
+
+    /// Never looks at the connection again, and keeps it open.
+    pub(crate) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.stream)
     }
 
     /// Writes; what the socket has no room for goes out by [`flush`](Self::flush).
@@ -73,6 +94,13 @@ impl Link {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Source numbers for so many connections, which no other generator of this process has. Ports of connections that were
+/// closed rest for a minute, and runs follow one another faster than that.
+pub(super) fn next_sources(count: usize) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(count.next_multiple_of(CONNECTIONS_PER_SOURCE), Ordering::Relaxed)
 }
 
 /// The address that connection `number` comes from: 127.0.0.2 and on.

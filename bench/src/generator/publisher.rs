@@ -3,7 +3,6 @@
 use super::link::Link;
 use crate::Fallible;
 use crate::parse::http::{self, Body, Head};
-use crate::payload::{self, PAYLOAD_BYTES, Stamp};
 
 /// A publisher.
 pub(crate) struct Publisher {
@@ -35,29 +34,5 @@ impl Publisher {
         }
         self.rest.drain(..head + used);
         Ok(Some((status, content)))
-    }
-}
-
-/// Appends the request that publishes `stamp` to a channel.
-pub(crate) fn write_publish(out: &mut Vec<u8>, channel: usize, stamp: Stamp) {
-    let head = format!(
-        "POST /v1/channels/bench:{channel} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {PAYLOAD_BYTES}\r\n\r\n"
-    );
-    out.extend_from_slice(head.as_bytes());
-    payload::write(out, stamp);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_publish_is_a_whole_request() {
-        let mut out = Vec::new();
-        let stamp = Stamp { id: 3, sent_ns: 4 };
-        write_publish(&mut out, 7, stamp);
-        let (request, head) = http::request(&out).expect("well-formed").expect("whole");
-        assert_eq!((request.method, request.path), (&b"POST"[..], &b"/v1/channels/bench:7"[..]));
-        assert_eq!(payload::read(&out[head..head + request.length]), Some(stamp));
     }
 }

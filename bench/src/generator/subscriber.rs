@@ -2,14 +2,18 @@
 //!
 //! It takes bytes and gives the bytes to be sent in return; it must not know sockets.
 
+use std::time::Duration;
+
 use super::Way;
 use super::desk::Desk;
+use super::dialect::{self, Dialect};
 use super::link::Link;
 use crate::Fallible;
 use crate::parse::http::{self, Body};
 use crate::parse::object::{Answer, Object};
 use crate::parse::websocket::{self, Frame};
 use crate::parse::{Malformed, lines, sse};
+use crate::payload::{self, PAYLOAD_BYTES};
 
 /// Where a subscriber stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub(crate) enum Then {
     AskLater,
     /// The server has ended the stream.
     Ended,
+    /// The server has refused it and told it when to come back.
+    ComeBack(Duration),
 }
 
 /// A subscriber.
@@ -53,10 +59,14 @@ pub(crate) struct Subscriber {
     cursor: Vec<u8>,
     /// What arrived of an item that is not whole.
     rest: Vec<u8>,
+    /// When the server told it to come back.
+    told: Option<Duration>,
 }
 
 /// What subscribers share while bytes are taken.
 pub(crate) struct Context<'a> {
+    /// What the server speaks.
+    pub(crate) dialect: Dialect,
     /// The way of all.
     pub(crate) way: Way,
     /// Whether the streaming ways keep their cursor.
@@ -80,6 +90,7 @@ impl Subscriber {
             ready: false,
             cursor: Vec::new(),
             rest: Vec::new(),
+            told: None,
         }
     }
 
@@ -92,30 +103,12 @@ impl Subscriber {
     }
 
     /// Appends the request that begins or goes on.
-    pub(crate) fn ask(&mut self, way: Way, out: &mut Vec<u8>) {
-        let cursor = String::from_utf8_lossy(&self.cursor);
-        let query = match (way.polls(), cursor.is_empty()) {
-            // The first poll only asks for a cursor, so that nothing is missed before the second.
-            (true, true) => "?limit=1000&since=now".to_owned(),
-            (true, false) => format!("?limit=1000&since={cursor}"),
-            (false, true) => String::new(),
-            (false, false) => format!("?since={cursor}"),
-        };
-        let how = match way {
-            Way::Sse => "Accept: text/event-stream\r\n".to_owned(),
-            Way::Stream => "Accept: application/x-ndjson\r\n".to_owned(),
-            Way::WebSocket => format!(
-                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n",
-                websocket::KEY
-            ),
-            Way::LongPoll if !cursor.is_empty() => "Prefer: wait=25\r\n".to_owned(),
-            Way::Poll if !cursor.is_empty() => format!("If-None-Match: \"{cursor}\"\r\n"),
-            Way::LongPoll | Way::Poll => String::new(),
-        };
-        let channel = self.channel;
-        let head = format!("GET /v1/channels/bench:{channel}{query} HTTP/1.1\r\nHost: bench\r\n{how}\r\n");
-        out.extend_from_slice(head.as_bytes());
+    pub(crate) fn ask(&mut self, dialect: Dialect, way: Way, keeps_cursor: bool, out: &mut Vec<u8>) {
+        let cursor = (keeps_cursor || way.polls()).then_some(self.cursor.as_slice());
+        dialect.write_ask(out, way, self.channel, cursor);
         self.stage = Stage::Head;
+        // A first long poll of ours gives a cursor; one of another server waits, and nothing says that it does.
+        self.ready |= way == Way::LongPoll && !dialect.is_ours();
     }
 
     /// Takes what has arrived for subscriber number `who`.
@@ -136,6 +129,10 @@ impl Subscriber {
                         self.rest.extend_from_slice(bytes);
                         return Ok(then);
                     };
+                    if let Some(pause) = pause(&head, &bytes[..used]) {
+                        return Ok(Then::ComeBack(pause));
+                    }
+                    self.begins(context, &bytes[..used]);
                     bytes = &bytes[used..];
                     check_status(context.way, &head, bytes)?;
                     self.stage = Stage::Body(head.status, head.body);
@@ -150,6 +147,9 @@ impl Subscriber {
                         then = self.polled(who, status, body, context)?;
                     } else {
                         self.streamed(who, context)?;
+                        if let Some(pause) = self.told.take() {
+                            return Ok(Then::ComeBack(pause));
+                        }
                     }
                 }
                 Stage::Connecting | Stage::Resting => return Err(Malformed("what nobody asked for").into()),
@@ -162,6 +162,19 @@ impl Subscriber {
             if bytes.is_empty() && !body_is_done {
                 return Ok(then);
             }
+        }
+    }
+
+    /// The head of an answer of another server: a stream is subscribed, a poll has its next cursor.
+    fn begins(&mut self, context: &Context<'_>, head: &[u8]) {
+        if context.dialect.is_ours() {
+            return;
+        }
+        self.ready = true;
+        if context.way == Way::LongPoll
+            && let Some(cursor) = dialect::poll_cursor(head)
+        {
+            self.cursor = cursor;
         }
     }
 
@@ -182,6 +195,10 @@ impl Subscriber {
 
     /// Takes the events of a whole answer and says whether it was cut.
     fn answer(&mut self, who: usize, context: &mut Context<'_>) -> Fallible<bool> {
+        if !context.dialect.is_ours() {
+            self.bare(who, context.content, context.desk)?;
+            return Ok(false);
+        }
         let Self { next_offset, channel, cursor, .. } = self;
         // The scanner is borrowed while the desk takes events, so these are noted first.
         let mut events = Vec::new();
@@ -202,6 +219,7 @@ impl Subscriber {
         let mut used = 0;
         loop {
             let bytes = &content[used..];
+            let begin = used;
             let object = match context.way {
                 Way::WebSocket => match websocket::next(bytes)? {
                     None => break,
@@ -225,10 +243,31 @@ impl Subscriber {
                     }
                 },
             };
-            self.object(who, object, context)?;
+            if context.dialect.is_ours() {
+                self.object(who, object, context)?;
+            } else {
+                let (id, payload) = match context.way {
+                    Way::Sse if context.keeps_cursor => (sse::id(&content[begin..used]), object),
+                    Way::WebSocket => dialect::meta(object),
+                    _ => (&b""[..], object),
+                };
+                if context.keeps_cursor {
+                    self.cursor.clear();
+                    self.cursor.extend_from_slice(id);
+                }
+                self.bare(who, payload, context.desk)?;
+            }
         }
         self.rest.extend_from_slice(&content[used..]);
         *context.content = content;
+        Ok(())
+    }
+
+    /// An event that is nothing but its payload.
+    fn bare(&mut self, who: usize, payload: &[u8], desk: &mut Desk) -> Fallible<()> {
+        let stamp = payload::read(payload).filter(|_| payload.len() == PAYLOAD_BYTES);
+        let stamp = stamp.ok_or(Malformed("an event that is not of the bench"))?;
+        desk.delivered_bare(who, self.channel, &mut self.next_offset, stamp);
         Ok(())
     }
 
@@ -248,11 +287,18 @@ impl Subscriber {
                     self.cursor.extend_from_slice(cursor);
                 }
             }
+            Object::Close(retry_ms) => self.told = Some(Duration::from_millis(retry_ms)),
             Object::Gap => context.desk.ledger.gaps(1),
             Object::Control => {}
         }
         Ok(())
     }
+}
+
+/// When a refusal says to come back: `Retry-After` in seconds (RFC 9110 §10.2.3) of a 429 or 503.
+fn pause(head: &http::Head, bytes: &[u8]) -> Option<Duration> {
+    let seconds = matches!(head.status, 429 | 503).then(|| http::value_of(bytes, b"retry-after")).flatten()?;
+    payload::number(seconds).map(Duration::from_secs)
 }
 
 fn check_status(way: Way, head: &http::Head, rest: &[u8]) -> Fallible<()> {
@@ -272,7 +318,7 @@ fn check_status(way: Way, head: &http::Head, rest: &[u8]) -> Fallible<()> {
 mod tests {
     use super::*;
     use crate::ledger::Tally;
-    use crate::payload::{self, Stamp};
+    use crate::payload::Stamp;
 
     const LIVE: &str = r#"{"type":"$live","cursor":"e.0"}"#;
 
@@ -323,6 +369,7 @@ mod tests {
     /// A subscriber with all that it works with.
     struct Fresh {
         subscriber: Subscriber,
+        dialect: Dialect,
         way: Way,
         desk: Desk,
         out: Vec<u8>,
@@ -332,11 +379,12 @@ mod tests {
         fn new(way: Way, stage: Stage) -> Self {
             let mut subscriber = Subscriber::new(0);
             subscriber.stage = stage;
-            Self { subscriber, way, desk: Desk::new(1, true), out: Vec::new() }
+            Self { subscriber, dialect: Dialect::Bongsu, way, desk: Desk::new(1, true), out: Vec::new() }
         }
 
         fn take(&mut self, bytes: &[u8]) -> Fallible<Then> {
             let mut context = Context {
+                dialect: self.dialect,
                 way: self.way,
                 keeps_cursor: true,
                 desk: &mut self.desk,
@@ -365,13 +413,89 @@ mod tests {
         }
     }
 
+    fn payload(id: u32) -> String {
+        let mut data = Vec::new();
+        payload::write(&mut data, Stamp { id, sent_ns: 1 });
+        String::from_utf8(data).expect("ASCII")
+    }
+
+    /// What two events of Nchan look like by each way, and the cursor after them.
+    fn transcripts_of_nchan() -> Vec<(Way, Vec<u8>, &'static str)> {
+        let (one, two) = (payload(0), payload(1));
+        let sse = |id, data: &str| format!("id: 17:{id}\ndata: {data}\n\n");
+        let meta = |id, data: &str| frame(&format!("id: 17:{id}\ncontent-type: a/b\n\n{data}"));
+        let upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n".to_vec();
+        let raw = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{one}\n{two}\n");
+        vec![
+            (Way::Sse, chunked(&[": hi\n\n".to_owned(), sse(0, &one) + &sse(1, &two)]), "17:1"),
+            (Way::WebSocket, [upgrade.clone(), meta(0, &one), meta(1, &two)].concat(), "17:1"),
+            (Way::WebSocket, [upgrade, frame(&one), frame(&two)].concat(), ""),
+            (Way::Stream, raw.into_bytes(), ""),
+        ]
+    }
+
+    impl Fresh {
+        /// One that reads from Nchan, where two events were published.
+        fn of_nchan(way: Way) -> Self {
+            let mut fresh = Self::new(way, Stage::Head);
+            fresh.dialect = Dialect::Nchan;
+            fresh.desk = Desk::new(1, false);
+            fresh.desk.publishers(1);
+            fresh.desk.leaves(0, 0, 1);
+            fresh.desk.leaves(0, 0, 1);
+            fresh
+        }
+    }
+
+    #[test]
+    fn every_way_of_nchan_at_every_cut() {
+        for (way, bytes, cursor) in transcripts_of_nchan() {
+            for cut in 1..bytes.len() {
+                let mut fresh = Fresh::of_nchan(way);
+                fresh.take(&bytes[..cut]).expect("well-formed");
+                assert_eq!(fresh.take(&bytes[cut..]).expect("well-formed"), Then::Read, "{way:?} cut at {cut}");
+                let expected = Tally { delivered: 2, ..Tally::default() };
+                assert_eq!(fresh.desk.ledger.tally(), expected, "{way:?} cut at {cut}");
+                let seen = (fresh.subscriber.ready, fresh.subscriber.cursor.as_slice());
+                assert_eq!(seen, (true, cursor.as_bytes()), "{way:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_polls_of_nchan_carry_their_cursor_in_fields() {
+        let mut fresh = Fresh::of_nchan(Way::LongPoll);
+        for id in 0..2 {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 100\r\nLast-Modified: now\r\nEtag: {id}\r\n\r\n");
+            assert_eq!(fresh.take((head + &payload(id)).as_bytes()).expect("well-formed"), Then::Ask);
+            let mut out = Vec::new();
+            fresh.subscriber.ask(Dialect::Nchan, Way::LongPoll, true, &mut out);
+            let expected = format!("If-Modified-Since: now\r\nIf-None-Match: {id}\r\n");
+            assert!(String::from_utf8_lossy(&out).contains(&expected));
+        }
+        assert_eq!(fresh.desk.ledger.tally(), Tally { delivered: 2, ..Tally::default() });
+    }
+
+    #[test]
+    fn who_is_told_to_come_back_knows_when() {
+        let busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 4\r\n\r\nbusy";
+        for way in [Way::Sse, Way::Stream, Way::WebSocket, Way::LongPoll, Way::Poll] {
+            let then = Fresh::new(way, Stage::Head).take(busy).expect("a refusal");
+            assert_eq!(then, Then::ComeBack(Duration::from_secs(2)));
+        }
+        let close = r#"{"type":"$close","code":4013,"reason":"overloaded","reconnect":true,"retry_ms":250}"#;
+        let refusal = chunked(&[format!("retry: 250\n\ndata: {close}\n\n")]);
+        let then = Fresh::new(Way::Sse, Stage::Head).take(&refusal).expect("a refusal");
+        assert_eq!(then, Then::ComeBack(Duration::from_millis(250)));
+    }
+
     #[test]
     fn nothing_new_keeps_the_cursor() {
         let first = whole(r#"{"events":[],"cursor":"e.7","more":false}"#);
         for nothing in [&b"HTTP/1.1 304 Not Modified\r\netag: \"e.7\"\r\n\r\n"[..], &first] {
             let mut fresh = Fresh::new(Way::LongPoll, Stage::Head);
             fresh.take(&first).expect("well-formed");
-            fresh.subscriber.ask(Way::LongPoll, &mut Vec::new());
+            fresh.subscriber.ask(Dialect::Bongsu, Way::LongPoll, true, &mut Vec::new());
             assert_eq!(fresh.take(nothing).expect("well-formed"), Then::Ask);
             assert_eq!((fresh.subscriber.cursor.as_slice(), fresh.desk.answers), (&b"e.7"[..], (2, 2)));
         }

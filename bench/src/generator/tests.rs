@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use super::{Generator, Plan, Way};
+use super::{Dialect, Generator, Plan, Way};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -33,14 +33,10 @@ fn a_poll_that_is_not_answered_is_not_asked_again() {
     let target = listener.local_addr().expect("an address");
     let server = std::thread::spawn(move || slow_server(&listener, 5));
     let mut generator = Generator::new(Plan {
-        target,
-        way: Way::Poll,
-        channels: 1,
         each: 1,
-        publishers: 0,
         interval: Some(INTERVAL),
         comes_back: true,
-        numbered: true,
+        ..Plan::new(target, Dialect::Bongsu, Way::Poll)
     })
     .expect("a generator");
     generator.join(PATIENCE).expect("a first answer");

@@ -24,8 +24,18 @@ impl Bench {
                 let key = |way: Way| format!("fanout {} {} {load}", shape.name(), way.name());
                 let floors = [name(&key(Way::Sse), Target::FloorSse.name())];
                 self.delivery(Target::FloorSse, &key(Way::Sse), &[], Way::Sse, *shape, *load);
+                // Ten events for one write gather only where a channel has as many in flight.
+                if *load >= 10 * shape.channels {
+                    self.delivery(Target::FloorTens, &key(Way::Sse), &floors, Way::Sse, *shape, *load);
+                }
+                if self.has_ring() {
+                    self.delivery(Target::FloorRing, &key(Way::Sse), &floors, Way::Sse, *shape, *load);
+                }
                 for way in ways {
                     self.delivery(engine, &key(*way), &floors, *way, *shape, *load);
+                    for peer in self.peers_with(*way) {
+                        self.delivery(Target::Peer(peer), &key(*way), &floors, *way, *shape, *load);
+                    }
                 }
             }
         }
@@ -36,14 +46,11 @@ impl Bench {
         self.take(key, target.name(), floors, |bench| {
             let running = target.start(&bench.setting)?;
             let plan = Plan {
-                target: running.address,
-                way,
                 channels: shape.channels,
                 each: shape.each,
                 publishers: load,
                 interval: Some(INTERVAL),
-                comes_back: false,
-                numbered: true,
+                ..Plan::new(running.address, target.dialect(), way)
             };
             // Interval polls need some intervals before their latency says something.
             let least = if way == Way::Poll { 5 * INTERVAL } else { Duration::ZERO };
@@ -55,6 +62,7 @@ impl Bench {
 fn deliver(running: &Running, cores: [usize; 2], plan: Plan, time: Duration) -> Fallible<Figures> {
     let mut generator = Generator::new(plan)?;
     generator.join(JOIN)?;
+    running.wait_for_subscribers(plan.channels * plan.each, JOIN)?;
     generator.connect_publishers(JOIN)?;
     generator.publish_for(time / 3)?;
     generator.desk.begin_measuring();

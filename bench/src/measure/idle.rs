@@ -24,6 +24,9 @@ impl Bench {
         self.resting(Target::FloorSse, &key(Way::Sse), &[], Way::Sse, connections);
         for way in ways {
             self.resting(engine, &key(*way), &floors, *way, connections);
+            for peer in self.peers_with(*way) {
+                self.resting(Target::Peer(peer), &key(*way), &floors, *way, connections);
+            }
         }
         Ok(())
     }
@@ -31,26 +34,19 @@ impl Bench {
     fn resting(&mut self, target: Target, key: &str, floors: &[String], way: Way, connections: usize) {
         self.take(key, target.name(), floors, |bench| {
             let running = target.start(&bench.setting)?;
-            rest(&running, bench.setting.cores, way, connections)
+            let plan = Plan::new(running.address, target.dialect(), way);
+            rest(&running, bench.setting.cores, plan, connections)
         });
     }
 }
 
-fn rest(running: &Running, cores: [usize; 2], way: Way, connections: usize) -> Fallible<Figures> {
-    let plan = Plan {
-        target: running.address,
-        way,
-        channels: 1,
-        each: WARM,
-        publishers: 1,
-        interval: None,
-        comes_back: false,
-        numbered: true,
-    };
+fn rest(running: &Running, cores: [usize; 2], plan: Plan, connections: usize) -> Fallible<Figures> {
+    let plan = Plan { each: WARM, publishers: 1, ..plan };
     let mut warm = Generator::new(plan)?;
     warm.join(JOIN)?;
+    running.wait_for_subscribers(WARM, JOIN)?;
     // An interval poller that polls no more gets nothing, so it has nothing to be warmed with.
-    if way != Way::Poll {
+    if plan.way != Way::Poll {
         warm.connect_publishers(JOIN)?;
         warm.publish_count(100, JOIN)?;
     }
@@ -60,6 +56,7 @@ fn rest(running: &Running, cores: [usize; 2], way: Way, connections: usize) -> F
     let (before, kernel_before) = (running.server.memory()?, kernel_memory()?);
     let meter = Meter::start(&running.server, cores)?;
     generator.join(JOIN)?;
+    running.wait_for_subscribers(WARM + connections, JOIN)?;
     let used = meter.read(&running.server)?;
     generator.run(REST, |_| false)?;
     let (after, kernel_after) = (running.server.memory()?, kernel_memory()?);

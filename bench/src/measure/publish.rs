@@ -30,6 +30,10 @@ impl Bench {
             for target in SERVERS {
                 self.requests(target, &key, &floors(&key, target), *count);
             }
+            for peer in self.peers.clone() {
+                let target = Target::Peer(peer);
+                self.requests(target, &key, &floors(&key, target), *count);
+            }
         }
         let key = format!("publish ndjson {lines}");
         self.commit(&key, lines);
@@ -59,16 +63,8 @@ fn floors(key: &str, target: Target) -> Vec<String> {
 
 fn requests(target: Target, setting: &Setting, publishers: usize, time: Duration) -> Fallible<Figures> {
     let running = target.start(setting)?;
-    let mut generator = Generator::new(Plan {
-        target: running.address,
-        way: Way::Sse,
-        channels: 1,
-        each: 0,
-        publishers,
-        interval: None,
-        comes_back: false,
-        numbered: target.numbers(),
-    })?;
+    let plan = Plan::new(running.address, target.dialect(), Way::Sse);
+    let mut generator = Generator::new(Plan { publishers, numbered: target.numbers(), ..plan })?;
     generator.connect_publishers(JOIN)?;
     generator.publish_for(time / 3)?;
     generator.desk.begin_measuring();

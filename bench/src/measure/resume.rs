@@ -46,14 +46,11 @@ impl Bench {
         self.take(key, target.name(), floors, |bench| {
             let running = target.start(&bench.setting)?;
             let generator = Generator::new(Plan {
-                target: running.address,
-                way,
-                channels: 1,
                 each: subscribers,
                 publishers: PUBLISHERS,
                 interval: Some(INTERVAL),
                 comes_back: true,
-                numbered: true,
+                ..Plan::new(running.address, target.dialect(), way)
             })?;
             come_back(target, &bench.setting, running, generator, events, kill)
         });

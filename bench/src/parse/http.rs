@@ -106,6 +106,13 @@ pub(crate) fn request(bytes: &[u8]) -> Next<Request<'_>> {
     Ok(Some((request, end)))
 }
 
+/// The value of a field of a head, by its name in small letters.
+pub(crate) fn value_of<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut lines = head.split(|byte| *byte == b'\n').map(without_return).skip(1);
+    lines
+        .find_map(|line| field(line).ok().filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
 /// Where the head ends, with its empty line.
 fn head_end(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
     match memchr::memmem::find(&bytes[..bytes.len().min(HEAD_BYTES_MAX)], b"\r\n\r\n") {
@@ -224,6 +231,14 @@ mod tests {
             for cut in 0..text.len() {
                 assert_eq!(head(&whole[..cut]), Ok(None), "{text} cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn values_of_fields() {
+        let head = b"HTTP/1.1 503 Busy\r\nA: 1\r\nRETRY-After:  7 \r\n\r\nx: body";
+        for (name, value) in [(&b"a"[..], Some(&b"1"[..])), (b"retry-after", Some(b"7")), (b"b", None)] {
+            assert_eq!(value_of(head, name), value);
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Object<'a> {
     Live(&'a [u8]),
     /// Events are missing.
     Gap,
+    /// The server ends the stream and says after how many milliseconds to come back.
+    Close(u64),
     /// Any other control.
     Control,
 }
@@ -51,6 +53,7 @@ pub(crate) struct Scanner {
     control: Finder<'static>,
     cursor: Finder<'static>,
     gap: Finder<'static>,
+    retry: Finder<'static>,
     more: Finder<'static>,
 }
 
@@ -62,6 +65,7 @@ impl Scanner {
             data: Finder::new(b"\"data\":{\"s\":\""),
             control: Finder::new(b"\"type\":\"$"),
             cursor: Finder::new(b"\"cursor\":\""),
+            retry: Finder::new(b"\"retry_ms\":"),
             gap: Finder::new(b"\"type\":\"$gap\""),
             more: Finder::new(b"\"more\":true"),
         }
@@ -77,6 +81,10 @@ impl Scanner {
         let name = &bytes[at + self.control.needle().len()..];
         if name.starts_with(b"live\"") {
             return Ok(Object::Live(self.cursor(bytes)?));
+        }
+        if name.starts_with(b"close\"") {
+            let retry = self.retry.find(bytes).and_then(|at| leading_number(&bytes[at + self.retry.needle().len()..]));
+            return Ok(retry.map_or(Object::Control, Object::Close));
         }
         Ok(if name.starts_with(b"gap\"") { Object::Gap } else { Object::Control })
     }
@@ -161,6 +169,11 @@ mod tests {
             (&text, Object::Event(delivered("e.1", 17, 3))),
             (r#"{"type":"$live","cursor":"e.9"}"#, Object::Live(b"e.9")),
             (r#"{"type":"$gap","channel":"a","reason":"reset","cursor":"e.9"}"#, Object::Gap),
+            (
+                r#"{"type":"$close","code":4013,"reason":"overloaded","reconnect":true,"retry_ms":750}"#,
+                Object::Close(750),
+            ),
+            (r#"{"type":"$close","code":4003,"reason":"forbidden","reconnect":false}"#, Object::Control),
             (r#"{"type":"$beat","time":1,"cursor":"e.9"}"#, Object::Control),
         ];
         for (text, expected) in cases {

@@ -26,6 +26,12 @@ pub(crate) fn next(bytes: &[u8]) -> Next<&[u8]> {
     Ok(None)
 }
 
+/// The last `id` of an event that [`next`] took; empty when it has none.
+pub(crate) fn id(event: &[u8]) -> &[u8] {
+    let ids = event.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"id:"));
+    ids.last().map_or(b"", |id| id.trim_ascii())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +52,14 @@ mod tests {
             assert_eq!(next(text.as_bytes()), Ok(expected), "{text:?}");
         }
         assert!(next(b"data: a\ndata: b\n\n").is_err());
+    }
+
+    #[test]
+    fn ids() {
+        for (event, expected) in
+            [("id: 7:1\ndata: a\n\n", "7:1"), ("data: a\nid:7\r\n\n", "7"), ("data: id: 3\n\n", "")]
+        {
+            assert_eq!(id(event.as_bytes()), expected.as_bytes(), "{event:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::metrics::{Better, METRICS, Metric};
-use super::{Report, Row};
+use super::{BEST_PEER, Report, Row};
 
 /// The table of a result: medians, then what they are of the floor.
 pub(crate) fn of(report: &Report) -> String {
@@ -13,6 +13,9 @@ pub(crate) fn of(report: &Report) -> String {
     let mut out = aligned(&lines);
     for failure in &report.failures {
         writeln!(out, "not measured: {failure}").expect("writing to a string");
+    }
+    for note in &report.notes {
+        writeln!(out, "note: {note}").expect("writing to a string");
     }
     out
 }
@@ -26,7 +29,7 @@ fn is_shown(report: &Report, metric: &Metric) -> bool {
 fn heading(metrics: &[&Metric]) -> Vec<String> {
     let mut cells = vec!["what".to_owned(), "target".to_owned()];
     cells.extend(metrics.iter().map(|metric| metric.heading.to_owned()));
-    cells.push("of the floor".to_owned());
+    cells.push("of the floor, of the best peer".to_owned());
     cells
 }
 
@@ -52,7 +55,14 @@ fn ratios(row: &Row) -> String {
         let target = floor.rsplit(" / ").next().unwrap_or(floor);
         Some(format!("{value:.3}{what} {target}"))
     });
-    parts.collect::<Vec<_>>().join(", ")
+    let mut parts: Vec<String> = parts.collect();
+    if let Some(ratio) = row.ratio.get(BEST_PEER)
+        && let Some(value) = ratio.get(first.name)
+    {
+        let p99 = ratio.get("latency_p99_us").map_or(String::new(), |p99| format!(" (p99 {p99:.2})"));
+        parts.push(format!("{value:.2} {BEST_PEER}{p99}"));
+    }
+    parts.join(", ")
 }
 
 /// A figure in as few digits as say something.
@@ -117,7 +127,7 @@ mod tests {
     fn a_table_has_medians_and_ratios() {
         let table = of(&crate::report::tests::report(&[200.0, 200.0], &[100.0, 100.0]));
         let lines: Vec<&str> = table.lines().collect();
-        assert_eq!(lines[0], "what  target         deliveries/CPU-s  of the floor");
+        assert_eq!(lines[0], "what  target         deliveries/CPU-s  of the floor, of the best peer");
         assert_eq!(lines[2], "k     bongsu memory               100  0.500 floor sse");
     }
 }
