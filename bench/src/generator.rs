@@ -165,8 +165,8 @@ pub(crate) struct Generator {
     /// Whether subscribers go away at the server's first word: it is being stopped.
     leaving: bool,
     next_channel: usize,
-    /// Whether publishes go to the crowd's channel only.
-    only_crowd: bool,
+    /// The channel that publishes go to, and its subscribers, where it is not one channel after the other.
+    route: Option<(usize, usize)>,
     buffer: Vec<u8>,
     content: Vec<u8>,
     out: Vec<u8>,
@@ -195,7 +195,7 @@ impl Generator {
             cut: 0,
             leaving: false,
             next_channel: 0,
-            only_crowd: false,
+            route: None,
             buffer: vec![0; READ_BYTES],
             content: Vec::new(),
             out: Vec::new(),
@@ -356,19 +356,16 @@ impl Generator {
         if quiet { Ok(()) } else { Err("publishes were not answered in time".into()) }
     }
 
-    /// Publishes so many events to the crowd, which is subscribed or away, and waits for it if it is not away.
+    /// Publishes so many events to the crowd, and waits for it if it is not away.
     pub(crate) fn publish_to_crowd(&mut self, count: usize, away: bool, time: Duration) -> Fallible<()> {
-        let (channels, each, next) = (self.plan.channels, self.plan.each, self.next_channel);
-        self.plan.each = if away { 0 } else { self.plan.crowd };
-        (self.plan.channels, self.next_channel) = (self.plan.crowd_channel + 1, self.plan.crowd_channel);
-        self.only_crowd = true;
+        self.route = Some((self.plan.crowd_channel, if away { 0 } else { self.plan.crowd }));
         let result = self.publish_count(count, time);
-        self.only_crowd = false;
-        (self.plan.channels, self.plan.each, self.next_channel) = (channels, each, next);
+        self.route = None;
         result
     }
 
     /// Publishes so many events, as many at a time as there are publishers, to subscribers that are away.
+    #[cfg(test)]
     pub(crate) fn publish_to_nobody(&mut self, count: usize, time: Duration) -> Fallible<()> {
         let each = std::mem::replace(&mut self.plan.each, 0);
         let result = self.publish_count(count, time);
@@ -397,7 +394,18 @@ impl Generator {
 
     /// Whether every subscriber has all that was published.
     pub(crate) fn all_have_all(&self) -> bool {
-        self.subscribers.iter().all(|subscriber| subscriber.next_offset > self.desk.ledger.head(subscriber.channel))
+        (0..self.subscribers.len()).all(|who| self.has_all(who))
+    }
+
+    /// Whether a subscriber has all that was published to its channel.
+    pub(crate) fn has_all(&self, who: usize) -> bool {
+        let subscriber = &self.subscribers[who];
+        subscriber.next_offset > self.desk.ledger.head(subscriber.channel)
+    }
+
+    /// How many subscribers there are, the crowd among them.
+    pub(crate) fn subscribers(&self) -> usize {
+        self.subscribers.len()
     }
 
     /// At the end: counts what never came.
@@ -413,13 +421,13 @@ impl Generator {
 
     /// Publishes now, as if it were the time given.
     fn publish_as(&mut self, publisher: usize, at_ns: Option<u64>) -> Fallible<()> {
-        let channel = self.next_channel;
-        if !self.only_crowd {
+        let (channel, subscribers) = self.route.unwrap_or((self.next_channel, self.plan.each));
+        if self.route.is_none() {
             self.next_channel = (channel + 1) % self.plan.channels;
         }
         let stamp = match at_ns {
-            Some(at_ns) => self.desk.left(publisher, channel, self.plan.each, at_ns),
-            None => self.desk.leaves(publisher, channel, self.plan.each),
+            Some(at_ns) => self.desk.left(publisher, channel, subscribers, at_ns),
+            None => self.desk.leaves(publisher, channel, subscribers),
         };
         self.out.clear();
         self.plan.dialect.write_publish(&mut self.out, channel, stamp);

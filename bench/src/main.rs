@@ -1,6 +1,6 @@
 //! Load generators and reports: figures with the server's CPU seconds.
 //!
-//! `publish`, `fanout`, `idle` and `resume` start a server on a core of its own, load it from another and print what it
+//! `publish`, `fanout`, `rate`, `idle`, `storm`, `stalled` and `resume` start a server on a core of its own, load it from another and print what it
 //! did per CPU-second, beside the *floor*: the least program that does the same, measured in the same run. Ratios to
 //! the floor can be compared between days; absolute figures cannot. The bench talks to the server as any client does
 //! and must not use its crates.

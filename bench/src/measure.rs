@@ -6,7 +6,10 @@
 mod fanout;
 mod idle;
 mod publish;
+mod rate;
 mod resume;
+mod stalled;
+mod storm;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -16,7 +19,7 @@ use crate::floor::ring::Ring;
 use crate::generator::{Generator, Way};
 use crate::ledger::Tally;
 use crate::machine::{Machine, busy_seconds};
-use crate::options::{Common, What};
+use crate::options::{Common, Shape, What};
 use crate::peers::Peer;
 use crate::process::{Server, cpu_seconds_of, pin, raise_open_files};
 use crate::report::{Figures, Report, table};
@@ -25,7 +28,7 @@ use crate::target::{Setting, Target, bongsu_program};
 /// How long all connections of a measurement may take.
 const JOIN: Duration = Duration::from_secs(60);
 /// How long what is in flight may take to arrive at the end.
-const ARRIVE: Duration = Duration::from_secs(20);
+const ARRIVE: Duration = Duration::from_secs(60);
 
 /// A measurement in progress.
 struct Bench {
@@ -35,6 +38,8 @@ struct Bench {
     run: usize,
     report: Report,
     peers: Vec<Peer>,
+    /// The rate of each shape in open loop, in publishes per second: once found, it is that of all runs.
+    rates: Vec<(Shape, f64)>,
     /// Whether io_uring can be used; None: not tried yet.
     ring: Option<bool>,
 }
@@ -62,7 +67,7 @@ struct Used {
 }
 
 /// Measures, prints the table, writes the file. False when something was lost, or could not be measured.
-pub(crate) fn run(what: &What, common: &Common) -> Fallible<bool> {
+pub(crate) fn run(what: &[What], common: &Common) -> Fallible<bool> {
     let bongsu = bongsu_program()?;
     let open_files = raise_open_files()?;
     pin(common.client_core)?;
@@ -71,25 +76,48 @@ pub(crate) fn run(what: &What, common: &Common) -> Fallible<bool> {
     let cores = [common.server_core, common.client_core];
     let setting = Setting { bongsu, dir: common.dir.clone(), cores };
     let report = Report::new(command, machine);
-    let mut bench =
-        Bench { setting, seconds: common.seconds, open_files, run: 0, report, peers: common.peers.clone(), ring: None };
+    let mut bench = Bench {
+        setting,
+        seconds: common.seconds,
+        open_files,
+        run: 0,
+        report,
+        peers: common.peers.clone(),
+        rates: Vec::new(),
+        ring: None,
+    };
     for run in 1..=common.runs {
         bench.run = run;
-        match what {
-            What::Publish { publishers, lines } => bench.publish(publishers, *lines),
-            What::Fanout { ways, shapes, loads, engine } => bench.fanout(*engine, ways, shapes, loads)?,
-            What::Idle { ways, connections, engine } => bench.idle(*engine, ways, *connections)?,
-            What::Resume { ways, subscribers, events, kill } => bench.resume(ways, *subscribers, *events, *kill)?,
-        }
+        what.iter().try_for_each(|what| bench.measure(what))?;
     }
     bench.finish(common)
 }
 
 impl Bench {
+    /// One run of a measurement.
+    fn measure(&mut self, what: &What) -> Fallible<()> {
+        match what {
+            What::Publish { publishers, lines } => {
+                self.publish(publishers, *lines);
+                Ok(())
+            }
+            What::Fanout { ways, shapes, loads, engine } => self.fanout(*engine, ways, shapes, loads),
+            What::Rate { ways, shapes, engine, rate } => self.rate(*engine, ways, shapes, *rate),
+            What::Idle { ways, connections, engine } => self.idle(*engine, ways, *connections),
+            What::Storm { ways, connections, engine } => self.storm(*engine, ways, *connections),
+            What::Stalled { ways, readers, engine, memory_max } => self.stalled(*engine, ways, *readers, *memory_max),
+            What::Resume { ways, subscribers, events, kill } => self.resume(ways, *subscribers, *events, *kill),
+        }
+    }
+
+    /// Progress is a courtesy: a closed standard error does not end a measurement.
+    fn tell(&self, what: &str) {
+        let _ = writeln!(std::io::stderr(), "run {}: {what}", self.run);
+    }
+
     /// Takes the figures of one measurement; one that fails is told, and the others go on.
     fn take(&mut self, key: &str, target: &str, floors: &[String], measure: impl FnOnce(&Self) -> Fallible<Figures>) {
-        // Progress is a courtesy: a closed standard error does not end a measurement.
-        let _ = writeln!(std::io::stderr(), "run {}: {key}, {target}", self.run);
+        self.tell(&format!("{key}, {target}"));
         match measure(self) {
             Ok(figures) => self.report.add(self.run, key, target, floors, figures),
             Err(error) => self.report.failures.push(format!("run {}: {key}, {target}: {error}", self.run)),

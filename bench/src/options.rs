@@ -13,8 +13,8 @@ use crate::target::Target;
 
 /// What is asked for.
 pub(crate) enum Task {
-    /// A measurement.
-    Measure(What, Box<Common>),
+    /// Measurements.
+    Measure(Vec<What>, Box<Common>),
     /// A comparison of two results.
     Compare(PathBuf, PathBuf),
     /// Installs peers.
@@ -53,6 +53,37 @@ pub(crate) enum What {
         connections: usize,
         /// The server's engine.
         engine: Target,
+    },
+    /// Latency at a given rate.
+    Rate {
+        /// The ways.
+        ways: Vec<Way>,
+        /// Channels and subscribers of each.
+        shapes: Vec<Shape>,
+        /// The server's engine.
+        engine: Target,
+        /// Publishes per second; None: half of what the best peer does.
+        rate: Option<usize>,
+    },
+    /// All connect at once.
+    Storm {
+        /// The ways.
+        ways: Vec<Way>,
+        /// Connections that come.
+        connections: usize,
+        /// The server's engine.
+        engine: Target,
+    },
+    /// Readers that do not read.
+    Stalled {
+        /// The ways.
+        ways: Vec<Way>,
+        /// Readers that do not read.
+        readers: usize,
+        /// The server's engine.
+        engine: Target,
+        /// The server's memory at which it is stopped, in bytes.
+        memory_max: u64,
     },
     /// Coming back after a restart.
     Resume {
@@ -202,6 +233,28 @@ fn command() -> Command {
             .arg(ways())
             .arg(engine())
             .arg(one("connections", "15000", "Connections of each way")),
+        Command::new("rate")
+            .about("Latency in open loop, at half of the rate that the best peer reaches")
+            .arg(ways())
+            .arg(engine())
+            .arg(list("shapes", "1x1000,1000x10", "Channels x subscribers of each").value_parser(Shape::parse))
+            .arg(
+                Arg::new("rate")
+                    .long("rate")
+                    .value_parser(parse_number)
+                    .help("Publishes per second [default: half of what the best peer does, or of what the floor does]"),
+            ),
+        Command::new("storm")
+            .about("All connect at once: how fast, and what 100 others notice that get 200 events per second")
+            .arg(ways())
+            .arg(engine())
+            .arg(one("connections", "15000", "Connections that come")),
+        Command::new("stalled")
+            .about("Memory of the server, and latency of 100 others, beside readers that never read")
+            .arg(ways())
+            .arg(engine())
+            .arg(one("readers", "5000", "Readers that do not read"))
+            .arg(one("memory-mib", "4096", "Stop a server that takes more memory")),
         Command::new("resume")
             .about("Time until all have everything after a restart of the server")
             .arg(ways())
@@ -215,6 +268,7 @@ fn command() -> Command {
         .about("Measures the server beside the floor of the kernel and the disk")
         .subcommand_required(true)
         .subcommands(measure.map(common))
+        .subcommand(common(Command::new("all").about("Every measurement with its defaults; see --quick")))
         .subcommand(
             Command::new("compare")
                 .about("What changed between two results, in ratios to the floor of each")
@@ -307,8 +361,32 @@ pub(crate) fn read() -> Fallible<Task> {
         "peers" => Task::Install(many(matches, "peers")),
         "floor" => Task::Floor(floor(matches)?),
         "launch" => Task::Launch(take(matches, "core"), many(matches, "command")),
-        _ => Task::Measure(what(name, matches), Box::new(common_of(matches))),
+        "all" => {
+            let quick = matches.get_flag("quick");
+            let each = MEASUREMENTS.map(|name| {
+                let words =
+                    ["bongsu-bench", name].into_iter().chain(if quick { less_of(name) } else { &[] }.iter().copied());
+                let matches = command().get_matches_from(words);
+                matches.subcommand().map(|(name, matches)| what(name, matches)).expect("a subcommand was given")
+            });
+            Task::Measure(each.into(), Box::new(common_of(matches)))
+        }
+        _ => Task::Measure(vec![what(name, matches)], Box::new(common_of(matches))),
     })
+}
+
+/// What `all` does, in this order.
+const MEASUREMENTS: [&str; 7] = ["publish", "fanout", "rate", "idle", "storm", "stalled", "resume"];
+
+/// What `all --quick` leaves out beside runs and seconds.
+fn less_of(name: &str) -> &'static [&'static str] {
+    match name {
+        "publish" => &["--publishers", "16,64"],
+        "fanout" => &["--loads", "64", "--ways", "sse,websocket,longpoll"],
+        "rate" | "resume" => &["--ways", "sse,websocket"],
+        "stalled" => &["--ways", "sse"],
+        _ => &[],
+    }
 }
 
 fn what(name: &str, matches: &ArgMatches) -> What {
@@ -324,6 +402,23 @@ fn what(name: &str, matches: &ArgMatches) -> What {
             ways: many(matches, "ways"),
             connections: take(matches, "connections"),
             engine: take(matches, "engine"),
+        },
+        "rate" => What::Rate {
+            ways: many(matches, "ways"),
+            shapes: many(matches, "shapes"),
+            engine: take(matches, "engine"),
+            rate: matches.get_one("rate").copied(),
+        },
+        "storm" => What::Storm {
+            ways: many(matches, "ways"),
+            connections: take(matches, "connections"),
+            engine: take(matches, "engine"),
+        },
+        "stalled" => What::Stalled {
+            ways: many(matches, "ways"),
+            readers: take(matches, "readers"),
+            engine: take(matches, "engine"),
+            memory_max: (take::<usize>(matches, "memory-mib") as u64) << 20,
         },
         _ => What::Resume {
             ways: many(matches, "ways"),
@@ -379,6 +474,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn all_is_every_measurement() {
+        for name in MEASUREMENTS {
+            let words = ["bongsu-bench", name].into_iter().chain(less_of(name).iter().copied());
+            let matches = command().get_matches_from(words);
+            let (found, own) = matches.subcommand().expect("a subcommand was given");
+            what(found, own);
+        }
     }
 
     #[test]

@@ -92,12 +92,16 @@ fn nchan(core: usize, dir: &Path) -> Fallible<Start> {
     let (nginx, module) = (first(NGINX)?, first(NCHAN)?);
     // Nothing else takes a port in the moment between.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let text = NGINX_CONF.replace("{module}", module).replace("{address}", &address.to_string());
     let config = dir.join("nginx.conf");
-    std::fs::write(&config, text.replace("{dir}", &dir.to_string_lossy()))?;
+    std::fs::write(&config, nginx_conf(module, &address.to_string(), dir))?;
     let mut command = on_core(core, Path::new(nginx))?;
     command.arg("-p").arg(dir).arg("-c").arg(config).arg("-e").arg(dir.join("error.log"));
     Ok(Start { command, address: Some(address) })
+}
+
+fn nginx_conf(module: &str, address: &str, dir: &Path) -> String {
+    let text = NGINX_CONF.replace("{module}", module).replace("{address}", address);
+    text.replace("{dir}", &dir.to_string_lossy())
 }
 
 fn script(core: usize, program: &Path, text: &str, dir: &Path, port_file: &Path) -> Fallible<Start> {
@@ -149,4 +153,38 @@ fn succeed(command: &mut Command) -> Fallible<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command.stdin(Stdio::null()).status().map_err(|error| format!("{name} cannot be run: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{name} failed: {status}").into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_peers() {
+        for peer in [Peer::Nchan, Peer::Uws, Peer::Ws] {
+            assert_eq!(Peer::parse(peer.name()), Ok(peer));
+        }
+        assert!(Peer::parse("other").is_err());
+    }
+
+    #[test]
+    fn a_peer_resumes_only_by_ways_it_has() {
+        for peer in [Peer::Nchan, Peer::Uws, Peer::Ws] {
+            for way in [Way::Sse, Way::Stream, Way::WebSocket, Way::LongPoll, Way::Poll] {
+                assert!(peer.has(way) || !peer.resumes(way), "{peer:?} {way:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_configuration_of_nginx_is_filled_in() {
+        let text = nginx_conf("/m.so", "127.0.0.1:9", Path::new("/d"));
+        for part in ["load_module /m.so;", "listen 127.0.0.1:9 ", "pid /d/nginx.pid;"] {
+            assert!(text.contains(part), "{part}");
+        }
+        let code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        assert!(
+            code.into_iter().all(|line| !["{module}", "{address}", "{dir}"].iter().any(|part| line.contains(part)))
+        );
+    }
 }

@@ -70,8 +70,8 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
-    use std::os::fd::AsFd as _;
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
 
     use super::*;

@@ -69,6 +69,48 @@ fn what_the_floor_does_not_keep_is_counted_as_lost() {
 }
 
 #[test]
+fn a_crowd_that_never_reads_is_not_waited_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let target = started(Job::Fanout { keep: 0, sending: Sending::Each }, dir.path());
+    let plan = Plan { channels: 1, crowd: 6, crowd_receive_bytes: Some(4096), ..plan(target) };
+    let mut generator = Generator::new(plan).expect("a generator");
+    generator.join(PATIENCE).expect("all subscribe");
+    generator.stall_crowd().expect("sockets that can be left alone");
+    generator.connect_publishers(PATIENCE).expect("all connect");
+    generator.publish_count(3_000, PATIENCE).expect("all arrive at those that read");
+    generator.forget_crowd();
+    assert!(generator.all_have_all());
+    generator.finish();
+    let expected = crate::ledger::Tally { delivered: 3_000 * 4, ..Default::default() };
+    assert_eq!(generator.desk.ledger.tally(), expected);
+}
+
+#[test]
+fn in_open_loop_all_arrives_while_a_crowd_comes_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let target = started(Job::Fanout { keep: 1_000, sending: Sending::Each }, dir.path());
+    let plan = Plan { channels: 1, crowd: 50, crowd_channel: 1, ..plan(target) };
+    let mut generator = Generator::new(plan).expect("a generator");
+    generator.join(PATIENCE).expect("all subscribe");
+    generator.connect_publishers(PATIENCE).expect("all connect");
+    generator.publish_to_crowd(5, false, PATIENCE).expect("all arrive");
+    generator.disconnect(target);
+    generator.connect_publishers(PATIENCE).expect("all connect");
+    generator.publish_to_crowd(20, true, PATIENCE).expect("all are acknowledged");
+    generator.join_regulars(PATIENCE).expect("some subscribe");
+    assert!(!generator.has_all(4));
+    generator.desk.begin_measuring();
+    let enough = |it: &Generator| it.all_are_subscribed() && (4..54).all(|who| it.has_all(who));
+    assert!(generator.publish_at(2_000.0, true, PATIENCE, enough).expect("a floor that goes on"));
+    generator.close_loop(PATIENCE).expect("all are answered");
+    assert!(generator.run(PATIENCE, Generator::all_have_all).expect("a floor that goes on"));
+    generator.finish();
+    let delivered = 25 * 50 + generator.desk.published * 4;
+    let expected = crate::ledger::Tally { delivered, ..Default::default() };
+    assert_eq!(generator.desk.ledger.tally(), expected);
+}
+
+#[test]
 fn the_echo_answers_and_its_file_has_all() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("log");

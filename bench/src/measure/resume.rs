@@ -1,5 +1,7 @@
 //! Coming back: the server restarts, events are published, then all subscribers return at once with their cursors.
+//! Meanwhile some others, who are there already, get events at a steady rate: their latency is taken, too.
 //!
+//! A peer without a log on disk is not restarted, since it would know nothing more: only its connections end.
 //! All at once is the worst case: clients that keep to the server's `retry_ms` come spread over its window.
 
 use std::thread::sleep;
@@ -7,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Bench, JOIN, Meter, faults, figures, millis, settle};
+use super::storm::{LIVE, LIVE_RATE, PUBLISHERS};
+use super::{ARRIVE, Bench, JOIN, Meter, faults, figures, millis, settle};
 use crate::Fallible;
 use crate::generator::{Generator, Plan, Way};
 use crate::measure::fanout::INTERVAL;
@@ -17,21 +20,24 @@ use crate::target::{Running, Setting, Target};
 
 /// Events before the restart, so that every cursor says something.
 const BEFORE: usize = 5;
-/// Publishers of the events that are missed.
-const PUBLISHERS: usize = 16;
+/// How long the others are served before the storm comes.
+const QUIET: Duration = Duration::from_millis(500);
 /// How long a server may take to stop: its default drain and a margin.
 const STOP: Duration = Duration::from_secs(30);
 
 impl Bench {
     /// One run of all ways.
     pub(super) fn resume(&mut self, ways: &[Way], subscribers: usize, events: usize, kill: bool) -> Fallible<()> {
-        check_connections(subscribers + PUBLISHERS, self.open_files)?;
+        check_connections(subscribers + LIVE + PUBLISHERS, self.open_files)?;
         let how = if kill { " killed" } else { "" };
         let key = |way: Way| format!("resume {subscribers}x{events}{how} {}", way.name());
         let floors = [name(&key(Way::Sse), Target::FloorSse.name())];
         self.coming_back(Target::FloorSse, &key(Way::Sse), &[], (Way::Sse, subscribers, events, kill));
         for way in ways {
             self.coming_back(Target::Fsync, &key(*way), &floors, (*way, subscribers, events, kill));
+            for peer in self.peers.clone().into_iter().filter(|peer| peer.resumes(*way)) {
+                self.coming_back(Target::Peer(peer), &key(*way), &floors, (*way, subscribers, events, kill));
+            }
         }
         Ok(())
     }
@@ -46,8 +52,10 @@ impl Bench {
         self.take(key, target.name(), floors, |bench| {
             let running = target.start(&bench.setting)?;
             let generator = Generator::new(Plan {
-                each: subscribers,
+                each: LIVE,
                 publishers: PUBLISHERS,
+                crowd: subscribers,
+                crowd_channel: 1,
                 interval: Some(INTERVAL),
                 comes_back: true,
                 ..Plan::new(running.address, target.dialect(), way)
@@ -66,27 +74,46 @@ fn come_back(
     kill: bool,
 ) -> Fallible<Figures> {
     generator.join(JOIN)?;
+    let everyone = generator.subscribers();
+    running.wait_for_subscribers(everyone, JOIN)?;
     generator.connect_publishers(JOIN)?;
+    generator.publish_to_crowd(BEFORE, false, JOIN)?;
     generator.publish_count(BEFORE, JOIN)?;
     let (running, stop, start) = restart(target, setting, running, &mut generator, kill)?;
     generator.disconnect(running.address);
     generator.connect_publishers(JOIN)?;
-    generator.publish_to_nobody(events, JOIN)?;
+    generator.publish_to_crowd(events, true, JOIN)?;
+    generator.join_regulars(JOIN)?;
+    generator.publish_at(LIVE_RATE, false, QUIET, |_| false)?;
+    generator.desk.begin_measuring();
     let meter = Meter::start(&running.server, setting.cores)?;
     let begin = Instant::now();
-    generator.join(JOIN)?;
-    generator.run(JOIN, Generator::all_have_all)?;
+    // What a subscriber of the crowd has, it keeps: those before this number need not be looked at again.
+    let mut complete = LIVE;
+    let all = generator.publish_at(LIVE_RATE, true, JOIN, |it| {
+        while complete < everyone && it.has_all(complete) {
+            complete += 1;
+        }
+        complete == everyone
+    })?;
     let resumed = begin.elapsed();
     let used = meter.read(&running.server)?;
+    if !all {
+        return Err(format!("{} of {everyone} did not have everything in time", everyone - complete).into());
+    }
+    let live = (generator.desk.deliveries.quantile_us(0.99), generator.desk.deliveries.max_us());
+    generator.close_loop(ARRIVE)?;
     let tally = settle(&mut generator)?;
     let mut parts = vec![("stop_ms", millis(stop)), ("start_ms", millis(start)), ("resume_ms", millis(resumed))];
+    parts.extend([("live_p99_us", live.0), ("live_max_us", live.1)]);
     parts.push(("resume_cpu_ms", used.cpu.server * 1_000.0));
     parts.extend(used.busy());
     parts.extend(faults(tally));
     Ok(figures(parts))
 }
 
-/// Stops the server under its clients and starts it again on its data. A floor has no data: only its connections end.
+/// Stops the server under its clients and starts it again on its data. A floor or a peer has none: only
+/// its connections end.
 fn restart(
     target: Target,
     setting: &Setting,
@@ -94,7 +121,7 @@ fn restart(
     generator: &mut Generator,
     kill: bool,
 ) -> Fallible<(Running, Duration, Duration)> {
-    if target.is_floor() {
+    if target.is_floor() || matches!(target, Target::Peer(_)) {
         return Ok((running, Duration::ZERO, Duration::ZERO));
     }
     generator.leave();

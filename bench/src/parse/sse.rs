@@ -28,8 +28,8 @@ pub(crate) fn next(bytes: &[u8]) -> Next<&[u8]> {
 
 /// The last `id` of an event that [`next`] took; empty when it has none.
 pub(crate) fn id(event: &[u8]) -> &[u8] {
-    let ids = event.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"id:"));
-    ids.last().map_or(b"", |id| id.trim_ascii())
+    let mut ids = event.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"id:"));
+    ids.next_back().map_or(b"", |id| id.trim_ascii())
 }
 
 #[cfg(test)]

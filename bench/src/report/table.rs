@@ -59,7 +59,8 @@ fn ratios(row: &Row) -> String {
     if let Some(ratio) = row.ratio.get(BEST_PEER)
         && let Some(value) = ratio.get(first.name)
     {
-        let p99 = ratio.get("latency_p99_us").map_or(String::new(), |p99| format!(" (p99 {p99:.2})"));
+        let p99 = ratio.get("latency_p99_us").or(ratio.get("live_p99_us"));
+        let p99 = p99.map_or(String::new(), |p99| format!(" (p99 {p99:.2})"));
         parts.push(format!("{value:.2} {BEST_PEER}{p99}"));
     }
     parts.join(", ")
