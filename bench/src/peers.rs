@@ -95,7 +95,7 @@ fn nchan(core: usize, dir: &Path) -> Fallible<Start> {
     let config = dir.join("nginx.conf");
     std::fs::write(&config, nginx_conf(module, &address.to_string(), dir))?;
     let mut command = on_core(core, Path::new(nginx))?;
-    command.arg("-p").arg(dir).arg("-c").arg(config).arg("-e").arg(dir.join("error.log"));
+    command.arg("-p").arg(dir).arg("-c").arg(config).args(["-e", "stderr"]);
     Ok(Start { command, address: Some(address) })
 }
 

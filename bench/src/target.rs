@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -191,11 +192,21 @@ impl Running {
     /// Waits until the server has so many subscribers, where it does not say so to each of them. Nchan tells the number;
     /// the scripts have subscribed a client when they answer it.
     pub(crate) fn wait_for_subscribers(&self, count: usize, time: Duration) -> Fallible<()> {
+        self.wait_for_count(time, &format!("{count} subscribers"), |found| found >= count)
+    }
+
+    /// Waits until the server has noticed that all have gone, where it can be asked.
+    pub(crate) fn wait_for_nobody(&self, time: Duration) -> Fallible<()> {
+        self.wait_for_count(time, "no subscribers any more", |found| found == 0)
+    }
+
+    fn wait_for_count(&self, time: Duration, what: &str, enough: impl Fn(usize) -> bool) -> Fallible<()> {
         let deadline = Instant::now() + time;
-        while self.dialect == Dialect::Nchan && nchan_subscribers(self.address)? < count {
+        while self.dialect == Dialect::Nchan && !enough(nchan_subscribers(self.address)?) {
             if Instant::now() > deadline {
-                return Err(format!("Nchan did not have {count} subscribers within {} s", time.as_secs()).into());
+                return Err(format!("Nchan did not have {what} within {} s", time.as_secs()).into());
             }
+            sleep(Duration::from_millis(2));
         }
         Ok(())
     }

@@ -81,6 +81,8 @@ fn come_back(
     generator.publish_count(BEFORE, JOIN)?;
     let (running, stop, start) = restart(target, setting, running, &mut generator, kill)?;
     generator.disconnect(running.address);
+    // A server that was restarted has none of the old connections; a peer that was not gets the time to be rid of them.
+    running.wait_for_nobody(JOIN)?;
     generator.connect_publishers(JOIN)?;
     generator.publish_to_crowd(events, true, JOIN)?;
     generator.join_regulars(JOIN)?;
