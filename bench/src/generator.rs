@@ -6,6 +6,8 @@ mod desk;
 mod dialect;
 pub(crate) mod lines;
 mod link;
+mod pace;
+mod plan;
 mod publisher;
 mod subscriber;
 #[cfg(test)]
@@ -22,122 +24,17 @@ use mio::{Events, Poll, Token};
 pub(crate) use self::desk::Desk;
 pub(crate) use self::dialect::Dialect;
 use self::link::Link;
+pub(crate) use self::plan::{Plan, Way};
 use self::publisher::Publisher;
 use self::subscriber::{Context, Stage, Subscriber, Then};
 use crate::Fallible;
 
 const READ_BYTES: usize = 256 << 10;
 const EVENTS: usize = 1_024;
-/// Connections that are being made at a time: well below the backlog of any listener.
-const CONNECTING_MAX: usize = 256;
-/// Connections that are begun in one turn beside other work.
-const BEGIN_MAX: usize = 32;
-/// Shorter waits are spent awake.
-const SLEEP_MIN: Duration = Duration::from_millis(3);
 /// The token of the first publisher; those below are subscribers.
 const PUBLISHERS: usize = 1 << 32;
 /// How long a turn waits when nothing is due.
 const TURN: Duration = Duration::from_millis(50);
-
-/// A way of reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Server-Sent Events.
-    Sse,
-    /// NDJSON streaming.
-    Stream,
-    /// WebSocket.
-    WebSocket,
-    /// Long polling.
-    LongPoll,
-    /// Interval polling.
-    Poll,
-}
-
-impl Way {
-    /// Its name on the command line and in results.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Sse => "sse",
-            Self::Stream => "stream",
-            Self::WebSocket => "websocket",
-            Self::LongPoll => "longpoll",
-            Self::Poll => "poll",
-        }
-    }
-
-    /// The way of a name.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let all = [Self::Sse, Self::Stream, Self::WebSocket, Self::LongPoll, Self::Poll];
-        let found = all.into_iter().find(|way| way.name() == text);
-        found.ok_or_else(|| "a way is sse, stream, websocket, longpoll or poll".to_owned())
-    }
-
-    /// Whether it asks again after each answer.
-    pub(crate) fn polls(self) -> bool {
-        matches!(self, Self::LongPoll | Self::Poll)
-    }
-}
-
-/// What a generator does.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan {
-    /// Where the server is.
-    pub(crate) target: SocketAddr,
-    /// What it speaks.
-    pub(crate) dialect: Dialect,
-    /// How subscribers read.
-    pub(crate) way: Way,
-    /// Channels.
-    pub(crate) channels: usize,
-    /// Subscribers of each channel.
-    pub(crate) each: usize,
-    /// Connections that publish.
-    pub(crate) publishers: usize,
-    /// From one poll to the next; None: one poll and no more.
-    pub(crate) interval: Option<Duration>,
-    /// Whether subscribers will come back with their cursor.
-    pub(crate) comes_back: bool,
-    /// Whether acknowledgements tell the offset.
-    pub(crate) numbered: bool,
-    /// Subscribers beside those of the channels, whose deliveries are checked but not timed.
-    pub(crate) crowd: usize,
-    /// The channel of the crowd: one of the others, or the next.
-    pub(crate) crowd_channel: usize,
-    /// The receive buffer of the crowd's sockets in bytes; None: as the kernel likes.
-    pub(crate) crowd_receive_bytes: Option<usize>,
-    /// Connections that may be under way at a time.
-    pub(crate) connecting_max: usize,
-    /// Whether a subscriber that is refused and told when to come back does so.
-    pub(crate) returns: bool,
-}
-
-impl Plan {
-    /// A plan for one channel without subscribers and publishers, to be changed where needed.
-    pub(crate) fn new(target: SocketAddr, dialect: Dialect, way: Way) -> Self {
-        Self {
-            target,
-            dialect,
-            way,
-            channels: 1,
-            each: 0,
-            publishers: 0,
-            interval: None,
-            comes_back: false,
-            numbered: dialect.is_ours(),
-            crowd: 0,
-            crowd_channel: 0,
-            crowd_receive_bytes: None,
-            connecting_max: CONNECTING_MAX,
-            returns: false,
-        }
-    }
-
-    /// Subscribers that are not of the crowd.
-    fn regulars(&self) -> usize {
-        self.channels * self.each
-    }
-}
 
 /// The generator.
 pub(crate) struct Generator {
@@ -231,21 +128,6 @@ impl Generator {
         self.ready == self.subscribers.len()
     }
 
-    /// The crowd, which must be subscribed, never reads again, and its connections stay open.
-    pub(crate) fn stall_crowd(&mut self) -> Fallible<()> {
-        for subscriber in &mut self.subscribers[self.plan.regulars()..] {
-            if let Some(link) = &mut subscriber.link {
-                link.ignore(self.poll.registry())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Forgets a crowd that does not read: it is not waited for, and nothing of it is counted.
-    pub(crate) fn forget_crowd(&mut self) {
-        self.subscribers.truncate(self.plan.regulars());
-    }
-
     /// Connects the publishers.
     pub(crate) fn connect_publishers(&mut self, time: Duration) -> Fallible<()> {
         for number in 0..self.plan.publishers {
@@ -304,64 +186,6 @@ impl Generator {
             }
             self.turn(left.min(TURN))?;
         }
-    }
-
-    /// Publishes so many times per second, whatever becomes of it, while subscribers join that have not, until
-    /// `enough` is true or the time is over; says whether it became true. What leaves late because no publisher was
-    /// idle counts from when it should have left.
-    pub(crate) fn publish_at(
-        &mut self,
-        rate: f64,
-        joining: bool,
-        time: Duration,
-        mut enough: impl FnMut(&Self) -> bool,
-    ) -> Fallible<bool> {
-        self.desk.open(true);
-        let step = Duration::from_secs_f64(1.0 / rate);
-        let begin = self.desk.now_ns();
-        let end = begin + nanos(time);
-        let mut next = begin;
-        let result = loop {
-            let now = self.desk.now_ns();
-            if enough(self) {
-                break true;
-            }
-            if now >= end {
-                break false;
-            }
-            while next <= now
-                && let Some(publisher) = self.desk.next_idle()
-            {
-                self.publish_as(publisher, Some(next))?;
-                next += nanos(step);
-            }
-            if joining {
-                self.begin_a_few()?;
-            }
-            // A sleep of less than a few milliseconds ends late: then it is better not to sleep.
-            let wait = Duration::from_nanos(next.saturating_sub(now)).min(TURN);
-            self.turn(if wait < SLEEP_MIN || joining && self.begun < self.subscribers.len() {
-                Duration::ZERO
-            } else {
-                wait
-            })?;
-        };
-        Ok(result)
-    }
-
-    /// After [`publish_at`](Self::publish_at): publishers wait for deliveries again, once all are answered.
-    pub(crate) fn close_loop(&mut self, time: Duration) -> Fallible<()> {
-        let quiet = self.run(time, |it| it.desk.is_quiet())?;
-        self.desk.open(false);
-        if quiet { Ok(()) } else { Err("publishes were not answered in time".into()) }
-    }
-
-    /// Publishes so many events to the crowd, and waits for it if it is not away.
-    pub(crate) fn publish_to_crowd(&mut self, count: usize, away: bool, time: Duration) -> Fallible<()> {
-        self.route = Some((self.plan.crowd_channel, if away { 0 } else { self.plan.crowd }));
-        let result = self.publish_count(count, time);
-        self.route = None;
-        result
     }
 
     /// Publishes so many events, as many at a time as there are publishers, to subscribers that are away.
@@ -443,11 +267,6 @@ impl Generator {
         Ok(())
     }
 
-    /// The same, but few at a time, so that what arrives meanwhile is not read late.
-    fn begin_a_few(&mut self) -> Fallible<()> {
-        self.begin_some(self.subscribers.len().min(self.begun + BEGIN_MAX))
-    }
-
     fn connect(&mut self, who: usize) -> Fallible<()> {
         let is_crowd = who >= self.plan.regulars();
         let receive_bytes = self.plan.crowd_receive_bytes.filter(|_| is_crowd);
@@ -476,16 +295,6 @@ impl Generator {
         self.events = Some(events);
         self.connect_who_returns()?;
         self.ask_who_is_due()
-    }
-
-    fn connect_who_returns(&mut self) -> Fallible<()> {
-        while let Some(Reverse((at, who))) = self.returning.peek().copied()
-            && at <= Instant::now()
-        {
-            self.returning.pop();
-            self.connect(who)?;
-        }
-        Ok(())
     }
 
     fn ask_who_is_due(&mut self) -> Fallible<()> {
@@ -613,22 +422,6 @@ impl Generator {
         }
     }
 
-    /// The server has told a subscriber to come back later.
-    fn refused(&mut self, who: usize, pause: Duration) -> Fallible<()> {
-        let subscriber = &mut self.subscribers[who];
-        if subscriber.ready {
-            return self.ended(who);
-        }
-        if !self.plan.returns {
-            let millis = pause.as_millis();
-            return Err(format!("the server refused a subscription, to come back in {millis} ms").into());
-        }
-        subscriber.disconnect();
-        self.refusals += 1;
-        self.returning.push(Reverse((Instant::now() + pause, who)));
-        Ok(())
-    }
-
     /// The server has ended a connection: a polling client connects again, a stream is cut.
     fn ended(&mut self, who: usize) -> Fallible<()> {
         let subscriber = &mut self.subscribers[who];
@@ -644,8 +437,4 @@ impl Generator {
             Ok(())
         }
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
