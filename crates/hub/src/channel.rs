@@ -32,6 +32,8 @@ struct Ring {
     /// The newest stored event that is not in the ring; what a reader needs from before it is in the log.
     floor: Seq,
     lost: Option<Lost>,
+    /// The channel was dropped from memory: another one has taken its name, or will.
+    dropped: bool,
 }
 
 impl Ring {
@@ -39,6 +41,12 @@ impl Ring {
     fn start(&self, after: Seq) -> Result<Seq, BelowRing> {
         let start = self.lost.map_or(after, |lost| lost.through.max(after));
         if start < self.floor { Err(BelowRing) } else { Ok(start) }
+    }
+
+    /// Takes the oldest event out, if it is at or before `through`.
+    fn pop_through(&mut self, through: Seq) -> Option<Arc<Event>> {
+        let due = self.events.front().is_some_and(|event| event.id.seq <= through);
+        if due { self.events.pop_front() } else { None }
     }
 
     /// The index of the first event after `position`.
@@ -94,17 +102,22 @@ impl Channel {
         Self {
             name,
             last: AtomicU64::new(state.last_seq.max(lost).0),
-            ring: Mutex::new(Ring { events: VecDeque::new(), floor: state.last_seq, lost: state.lost }),
+            ring: Mutex::new(Ring { events: VecDeque::new(), floor: state.last_seq, lost: state.lost, dropped: false }),
             listeners: Mutex::default(),
             counts: Default::default(),
         }
     }
 
-    /// Puts a new event into the ring. The sequencer calls this in order.
-    pub(crate) fn push(&self, event: Arc<Event>) {
-        let seq = event.id.seq;
-        self.lock_ring().events.push_back(event);
-        self.last.fetch_max(seq.0, Ordering::Release);
+    /// Puts a new event into the ring, unless the channel was dropped from memory. The sequencer calls this in order.
+    pub(crate) fn push(&self, event: &Arc<Event>) -> bool {
+        let mut ring = self.lock_ring();
+        if ring.dropped {
+            return false;
+        }
+        ring.events.push_back(event.clone());
+        drop(ring);
+        self.last.fetch_max(event.id.seq.0, Ordering::Release);
+        true
     }
 
     /// Notes that everything up to `lost.through` is gone; returns how many events and bytes the ring gave up.
@@ -112,8 +125,11 @@ impl Channel {
         let mut ring = self.lock_ring();
         ring.lost = Some(ring.lost.filter(|before| before.through > lost.through).unwrap_or(lost));
         ring.floor = ring.floor.max(lost.through);
-        let gone = ring.events.partition_point(|event| event.id.seq <= lost.through);
-        let bytes = ring.events.drain(..gone).map(|event| event.bytes_in_memory()).sum();
+        let (mut gone, mut bytes) = (0, 0);
+        while let Some(event) = ring.pop_through(lost.through) {
+            gone += 1;
+            bytes += event.bytes_in_memory();
+        }
         drop(ring);
         self.last.fetch_max(lost.through.0, Ordering::Release);
         (gone, bytes)
@@ -122,10 +138,9 @@ impl Channel {
     /// Gives up the ring's events up to `through`; returns their number and bytes.
     pub(crate) fn evict(&self, through: Seq) -> (usize, usize) {
         let mut ring = self.lock_ring();
-        let gone = ring.events.partition_point(|event| event.id.seq <= through);
-        let mut bytes = 0;
-        for _ in 0..gone {
-            let Some(event) = ring.events.pop_front() else { break };
+        let (mut gone, mut bytes) = (0, 0);
+        while let Some(event) = ring.pop_through(through) {
+            gone += 1;
             bytes += event.bytes_in_memory();
             if event.stored {
                 ring.floor = ring.floor.max(event.id.seq);
@@ -229,9 +244,13 @@ impl Channel {
         Subscribers(std::array::from_fn(|way| self.counts[way].load(Ordering::Relaxed)))
     }
 
-    /// Whether the channel can be dropped from memory.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.lock_listeners().is_empty() && self.lock_ring().events.is_empty()
+    /// Drops the channel from memory if nobody needs it: from now on it takes nothing. To be called where nobody can find it
+    /// meanwhile.
+    pub(crate) fn drop_if_idle(&self) -> bool {
+        let listeners = self.lock_listeners();
+        let mut ring = self.lock_ring();
+        ring.dropped = listeners.is_empty() && ring.events.is_empty();
+        ring.dropped
     }
 
     // A panic while one of these locks is held would be a bug in a few lines that only move references about; what they

@@ -138,7 +138,7 @@ pub struct Search {
 /// A read of what is no longer in memory; can be sent to where waiting for a disk is allowed.
 pub struct ColdRead {
     shared: Arc<Shared>,
-    lanes: Few<(Arc<Channel>, Seq)>,
+    lanes: Few<(Place, Arc<Channel>, Seq)>,
     upto: Seq,
     budget: Budget,
 }
@@ -283,11 +283,12 @@ impl Group {
     #[must_use]
     pub fn cold_read(&self, member: &Member, budget: Budget) -> ColdRead {
         let lanes = member.positions();
-        let lanes = lanes.map(|(place, after)| (self.rooms[place.room as usize].channel.clone(), after)).collect();
+        let lanes =
+            lanes.map(|(place, after)| (*place, self.rooms[place.room as usize].channel.clone(), after)).collect();
         ColdRead { shared: self.shared.clone(), lanes, upto: self.shared.head(), budget: member.lane_budget(budget) }
     }
 
-    /// The next objects of a member out of what was fetched for it. Meanwhile its channels must not have been changed.
+    /// The next objects of a member out of what was fetched for it. Channels that it reads since then bring nothing yet.
     ///
     /// # Errors
     /// Never; the type is that of [`Group::page`].
@@ -381,9 +382,9 @@ impl ColdRead {
     /// The log cannot be read.
     pub fn run(&self) -> Result<Fetched, Problem> {
         let mut slices = Vec::with_capacity(self.lanes.len());
-        for (channel, after) in &self.lanes {
+        for (place, channel, after) in &self.lanes {
             let slice = self.shared.read_anywhere(channel, *after, self.upto, self.budget);
-            slices.push(slice.map_err(problems::of_read)?);
+            slices.push((*place, *after, slice.map_err(problems::of_read)?));
         }
         Ok(Fetched::new(self.upto, slices))
     }

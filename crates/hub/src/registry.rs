@@ -43,14 +43,15 @@ impl Registry {
             _ => log.channel(&event.channel).unwrap_or_default(),
         });
         // Pushed under the part's lock: a channel with an event is not idle, so those who join later find this one.
-        channel.push(event.clone());
+        let taken = channel.push(event);
+        debug_assert!(taken, "a channel that can be found is not dropped");
         channel
     }
 
     /// Drops the channel from memory if nobody needs it.
     pub(crate) fn forget_idle(&self, name: &ChannelName) {
         let mut part = self.part(name);
-        if part.get(name).is_some_and(|channel| channel.is_idle()) {
+        if part.get(name).is_some_and(|channel| channel.drop_if_idle()) {
             part.remove(name);
         }
     }

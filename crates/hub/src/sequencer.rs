@@ -18,6 +18,7 @@ use bongsu_core::cursor::Cursor;
 use bongsu_core::log::{AppendOutcome, Appended, Draft, Entry, Group, Lost, LostReason, Receipt, Trim};
 use bongsu_core::{ChannelName, Millis, Problem};
 
+use crate::channel::Channel;
 use crate::queue::{Action, Done, Job, Load};
 use crate::recent::Recent;
 use crate::{Shared, problems};
@@ -78,6 +79,8 @@ impl Drop for TellIfDead {
 /// Where an entry goes, and how many read there.
 struct Addressed {
     channel: ChannelName,
+    /// The channel as it was found in memory; it may have been dropped meanwhile.
+    known: Option<Arc<Channel>>,
     subscribers: u32,
 }
 
@@ -163,7 +166,7 @@ impl Sequencer {
     fn group(&self, action: Action, addresses: &mut Vec<Addressed>) -> Group {
         let entries = match action {
             Action::Reset(channel) => {
-                addresses.push(Addressed { channel: channel.clone(), subscribers: 0 });
+                addresses.push(Addressed { channel: channel.clone(), known: None, subscribers: 0 });
                 vec![Entry::Reset(channel)]
             }
             Action::Publish(drafts) => drafts
@@ -180,9 +183,9 @@ impl Sequencer {
 
     /// Counts the readers once: the log keeps the count for retries, so the first answer must be the same.
     fn address(&self, mut draft: Draft) -> (Entry, Addressed) {
-        let channel = self.shared.registry.find(&draft.channel);
-        draft.subscribers = channel.map_or(0, |channel| channel.subscribers().total());
-        let addressed = Addressed { channel: draft.channel.clone(), subscribers: draft.subscribers };
+        let known = self.shared.registry.find(&draft.channel);
+        draft.subscribers = known.as_ref().map_or(0, |channel| channel.subscribers().total());
+        let addressed = Addressed { channel: draft.channel.clone(), known, subscribers: draft.subscribers };
         (Entry::Publish(draft), addressed)
     }
 
@@ -215,11 +218,12 @@ impl Sequencer {
     }
 
     fn publish_entry(&mut self, to: Addressed, entry: Appended) -> Published {
-        let Addressed { channel: name, subscribers } = to;
+        let Addressed { channel: name, known, subscribers } = to;
         match entry {
             Appended::Event(event) => {
                 self.shared.figures.published.add(1);
-                let channel = self.shared.registry.push(&event, &*self.shared.log);
+                let known = known.filter(|channel| channel.push(&event));
+                let channel = known.unwrap_or_else(|| self.shared.registry.push(&event, &*self.shared.log));
                 let published = Published {
                     channel: name,
                     id: event.stored.then_some(event.id),

@@ -25,18 +25,18 @@ pub(crate) struct Grouped<'a> {
     pub(crate) rooms: &'a Slab<Room>,
 }
 
-/// What was read for a member of a group: a slice per channel, in their order.
+/// What was read for a member of a group: a slice per channel, with the position after which it begins.
 #[derive(Debug)]
 pub struct Fetched {
     upto: Seq,
-    slices: Vec<Slice>,
+    slices: Vec<(Place, Seq, Slice)>,
 }
 
 /// Gives each slice once.
 pub(crate) struct FetchedSource<'a> {
     rooms: &'a Slab<Room>,
     upto: Seq,
-    slices: RefCell<std::vec::IntoIter<Slice>>,
+    slices: RefCell<Vec<(Place, Seq, Slice)>>,
 }
 
 impl Shared {
@@ -59,12 +59,12 @@ impl Shared {
 }
 
 impl Fetched {
-    pub(crate) fn new(upto: Seq, slices: Vec<Slice>) -> Self {
+    pub(crate) fn new(upto: Seq, slices: Vec<(Place, Seq, Slice)>) -> Self {
         Self { upto, slices }
     }
 
     pub(crate) fn over(self, rooms: &Slab<Room>) -> FetchedSource<'_> {
-        FetchedSource { rooms, upto: self.upto, slices: RefCell::new(self.slices.into_iter()) }
+        FetchedSource { rooms, upto: self.upto, slices: RefCell::new(self.slices) }
     }
 }
 
@@ -127,8 +127,10 @@ impl Source for FetchedSource<'_> {
         self.upto
     }
 
-    fn read(&self, _: &Place, _: Seq, _: Seq, _: Budget) -> Result<Slice, ReadError> {
-        // A subscription reads its channels in their order, each once.
-        Ok(self.slices.borrow_mut().next().unwrap_or_default())
+    fn read(&self, place: &Place, after: Seq, _: Seq, _: Budget) -> Result<Slice, ReadError> {
+        let mut slices = self.slices.borrow_mut();
+        let found = slices.iter().position(|(of, from, _)| of == place && *from == after);
+        // A slice that is not complete and has nothing says that nothing is known: the reader stays where it is.
+        Ok(found.map_or_else(Slice::default, |index| slices.swap_remove(index).2))
     }
 }

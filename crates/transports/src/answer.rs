@@ -108,32 +108,22 @@ impl Gathered {
     }
 
     /// The answer. Nothing new is `304` to a conditional request: to who knows the position `known`.
-    ///
-    /// # Errors
-    /// Too many bytes of answers wait for clients that do not read them.
-    pub(crate) fn reply(
-        self,
-        context: &Context,
-        known: Option<Cursor>,
-        cursor: Cursor,
-        retry: Duration,
-    ) -> Result<Reply, Problem> {
+    pub(crate) fn reply(self, known: Option<Cursor>, cursor: Cursor, retry: Duration) -> Reply {
         if self.is_empty()
             && let Some(known) = known
         {
             // The client's own position stays good: in its channels nothing lies between it and the head.
-            return Ok(Reply::NotModified(known));
+            return Reply::NotModified(known);
         }
         let more = !self.level;
         let retry = if more { Duration::ZERO } else { retry };
-        let bytes = context.counted(answer::encode(&self.elements, cursor, more, retry))?;
-        Ok(Reply::Content { bytes, cursor })
+        Reply::Content { bytes: answer::encode(&self.elements, cursor, more, retry), cursor }
     }
 
     /// The answer as hyper takes it.
     ///
     /// # Errors
-    /// As for [`Gathered::reply`].
+    /// Too many bytes of answers wait for clients that do not read them.
     pub(crate) fn respond(
         self,
         context: &Context,
@@ -141,7 +131,7 @@ impl Gathered {
         cursor: Cursor,
         retry: Duration,
     ) -> Result<Response<Body>, Problem> {
-        match self.reply(context, known(read), cursor, retry)? {
+        match self.reply(known(read), cursor, retry) {
             Reply::NotModified(known) => {
                 let builder = response::head(StatusCode::NOT_MODIFIED).header(header::ETAG, response::etag(known));
                 Ok(response::finish(builder, Body::empty()))
@@ -150,7 +140,7 @@ impl Gathered {
                 let builder = response::head(StatusCode::OK)
                     .header(header::CONTENT_TYPE, "application/json")
                     .header(header::ETAG, response::etag(cursor));
-                Ok(response::full(builder, bytes, read.head_only))
+                Ok(response::full(builder, context.counted(bytes)?, read.head_only))
             }
         }
     }

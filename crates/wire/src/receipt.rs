@@ -1,6 +1,8 @@
 //! The JSON of answers that are no events: what a publish got, and what there is. One shape for the server, which
 //! writes them, and the client, which reads them and ignores what it does not know.
 
+use std::io::Write as _;
+
 use bongsu_core::read::Way;
 use bongsu_core::{ChannelName, Cursor, Millis, Problem};
 use serde::de::Error as _;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::as_text::{millis, optional_text, text, texts, way};
+use crate::json::push_string;
 use crate::problem;
 
 /// The answer to one publish.
@@ -29,10 +32,27 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The JSON, for a `$reply` or a line of NDJSON.
+    /// The JSON, for a `$reply` or a line of NDJSON. Written by hand, because every publish needs one.
     #[must_use]
     pub fn to_json(&self) -> String {
-        to_json(self)
+        let Self { id, channel, offset, subscribers, duplicate } = self;
+        let mut out = Vec::with_capacity(160);
+        out.push(b'{');
+        // Writing into memory cannot fail.
+        if let Some(id) = id {
+            let _ = write!(out, "\"id\":\"{id}\",");
+        }
+        out.extend_from_slice(b"\"channel\":");
+        push_string(&mut out, channel.as_str());
+        let mut number = itoa::Buffer::new();
+        if let Some(offset) = offset {
+            out.extend_from_slice(b",\"offset\":");
+            out.extend_from_slice(number.format(*offset).as_bytes());
+        }
+        out.extend_from_slice(b",\"subscribers\":");
+        out.extend_from_slice(number.format(*subscribers).as_bytes());
+        out.extend_from_slice(if *duplicate { b",\"duplicate\":true}" } else { b",\"duplicate\":false}" });
+        String::from_utf8(out).expect("all of its parts are text")
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Conn {
     pub(crate) closing: bool,
     /// Is counted as unanswered, because a part of its request has come.
     pub(crate) expected: bool,
+    /// Is counted as unanswered, because a part of its answer is unsent.
+    pub(crate) owed: bool,
     /// Has passed the admission of handshakes: later requests on the connection are none.
     pub(crate) admitted: bool,
     /// Is on the list of those who get another turn.
@@ -90,6 +92,7 @@ impl Conn {
             blocked: false,
             closing: false,
             expected: false,
+            owed: false,
             admitted: false,
             queued: false,
             unsent: None,
@@ -111,7 +114,7 @@ impl Conn {
             State::Opening(_) | State::Publishing(_) | State::Polling(_) => {
                 self.stash.as_ref().is_none_or(|stash| stash.len() < STASH_BYTES_MAX)
             }
-            State::Socket(socket) => socket.takes_input(self.unsent_bytes()),
+            State::Socket(socket) => self.stash.is_none() && socket.takes_input(self.unsent_bytes()),
             State::Streaming(_) | State::Lingering => true,
         }
     }

@@ -44,6 +44,8 @@ pub(crate) struct Polling {
     keep_alive: bool,
     phase: Phase,
     pub(crate) fetching: bool,
+    /// When to come back, if that was said by whoever ends it.
+    retry: Option<Duration>,
 }
 
 /// A poll that names no position gets the newest events over all its channels. Which those are is known when all are
@@ -99,12 +101,18 @@ impl Thread {
             keep_alive,
             phase: if waits { Phase::Waiting } else { Phase::AtOnce },
             fetching: false,
+            retry: None,
         };
         self.conns[index as usize].state = State::Polling(Box::new(polling));
         if waits {
             self.due_in(index, read.wait);
         }
-        self.drive_poll(index);
+        // It may have been told to end while it was looked up.
+        let entry = self.polling(index).and_then(|polling| polling.entry.as_ref());
+        match entry.and_then(Entry::take_close) {
+            Some(close) => self.end_at_once(index, Some(close.retry)),
+            None => self.drive_poll(index),
+        }
     }
 
     fn polling(&mut self, index: u32) -> Option<&mut Polling> {
@@ -128,10 +136,10 @@ impl Thread {
     fn settle_poll(&mut self, index: u32) {
         let Some(polling) = self.polling(index) else { return };
         match (polling.phase, polling.gathered.as_ref().is_none_or(|gathered| gathered.is_empty())) {
-            (Phase::AtOnce, _) => self.end_poll(index, None),
+            (Phase::AtOnce, _) => self.end_poll(index),
             (Phase::Waiting, true) => polling.gathered = None,
             // What comes to a poll that finds something at once has been there before: it is not the start of a burst.
-            (Phase::Waiting, false) => self.end_poll(index, None),
+            (Phase::Waiting, false) => self.end_poll(index),
             (Phase::Gathering, _) => {}
         }
     }
@@ -160,12 +168,18 @@ impl Thread {
     pub(super) fn end_wait(&mut self, index: u32) {
         let Some(polling) = self.polling(index) else { return };
         let close = polling.entry.as_ref().and_then(Entry::take_close);
+        self.end_at_once(index, close.map(|close| close.retry));
+    }
+
+    fn end_at_once(&mut self, index: u32, retry: Option<Duration>) {
+        let Some(polling) = self.polling(index) else { return };
         polling.phase = Phase::AtOnce;
+        polling.retry = retry.or(polling.retry);
         if let Some(gathered) = &mut polling.gathered {
             gathered.again();
         }
         if !polling.fetching && self.gather(index, None) {
-            self.end_poll(index, close.map(|close| close.retry));
+            self.end_poll(index);
         }
     }
 
@@ -177,12 +191,14 @@ impl Thread {
             let new = || Box::new(Gathered::new(polling.limit as usize, polling.format));
             let gathered = polling.gathered.get_or_insert_with(new);
             let Some(room) = gathered.room() else { return true };
+            let was_fetched = fetched.is_some();
             let mut pages = MemberPages { group, member: &mut polling.member, fetched: fetched.take() };
             match pages.page(room) {
                 Ok(page) => {
                     gathered.take(page);
-                    if gathered.room().is_none() {
-                        return true;
+                    if was_fetched {
+                        // What has become visible since the read began was left to this moment.
+                        gathered.again();
                     }
                 }
                 Err(ReadError::Cold | ReadError::Failed(_)) => {
@@ -209,7 +225,7 @@ impl Thread {
         }
     }
 
-    fn end_poll(&mut self, index: u32, retry: Option<Duration>) {
+    fn end_poll(&mut self, index: u32) {
         let Some(polling) = self.polling(index) else { return };
         let level = polling.gathered.as_ref().is_none_or(|gathered| gathered.is_level());
         if let Some(newest) = polling.newest.take_if(|newest| !level && newest.each > 1) {
@@ -217,7 +233,7 @@ impl Thread {
         }
         let limit = polling.newest.as_ref().map(|newest| newest.read.limit);
         let (format, known, cursor) = (polling.format, polling.known, polling.member.cursor());
-        let way = polling.way();
+        let (way, retry) = (polling.way(), polling.retry);
         let mut gathered = polling.gathered.take().map_or_else(|| Gathered::new(1, format), |gathered| *gathered);
         if let Some(limit) = limit {
             gathered.keep_newest(limit);
@@ -226,8 +242,8 @@ impl Thread {
             Way::LongPoll => long_poll::return_hint(&self.context),
             _ => poll::return_hint(&self.context),
         });
-        let reply = gathered.reply(&self.context, known, cursor, retry);
-        self.end_poll_with(index, reply);
+        let reply = gathered.reply(known, cursor, retry);
+        self.end_poll_with(index, Ok(reply));
     }
 
     /// Tries for fewer events of each channel.
@@ -251,7 +267,12 @@ impl Thread {
         let terms = Terms { date: &date, marks: &marks, keep_alive, head_only };
         let (status, bytes) = match reply {
             Ok(Reply::NotModified(known)) => (304, answer::not_modified(&terms, known)),
-            Ok(Reply::Content { bytes, cursor }) => (200, answer::content(&terms, cursor, &bytes)),
+            Ok(Reply::Content { bytes, cursor }) => {
+                match self.context.counted(answer::content(&terms, cursor, &bytes)) {
+                    Ok(bytes) => (200, bytes),
+                    Err(problem) => (problem.code.status(), answer::problem(&terms, &problem, true)),
+                }
+            }
             Err(problem) => (problem.code.status(), answer::problem(&terms, &problem, true)),
         };
         let method = if head_only { Method::Head } else { Method::Get };

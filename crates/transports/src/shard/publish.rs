@@ -1,9 +1,10 @@
 //! Publishing to one channel on a kept connection: from the request to the hub and back.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bongsu_core::Problem;
+use bongsu_core::{ErrorCode, Problem};
 use bongsu_hub::Published;
 use bongsu_wire::http1::{Head, Method};
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use super::answer::{self, Terms};
 use super::conn::State;
 use super::front::Route;
 use super::thread::Thread;
-use super::{Key, Letter};
+use super::{Key, Letter, Mailbox};
 use crate::receipt;
 
 /// A publish on its way through the hub.
@@ -29,6 +30,32 @@ impl Publishing {
     }
 }
 
+/// What the hub answers to one publish.
+type Given = Result<Vec<Published>, Problem>;
+
+/// Brings an answer, and if there is none because the sequencer has died, brings that.
+struct Messenger {
+    mailbox: Arc<Mailbox>,
+    to: Option<(Key, u32)>,
+}
+
+impl Messenger {
+    fn bring(&mut self, answer: Given) {
+        if let Some((key, number)) = self.to.take() {
+            self.mailbox.post(Letter::Published(key, number, answer));
+        }
+    }
+}
+
+impl Drop for Messenger {
+    fn drop(&mut self) {
+        let problem = Problem::new(ErrorCode::Internal, "the sequencer has stopped after a mistake in the server");
+        self.bring(Err(
+            problem.hint("whether the event was taken is not known; with an `Idempotency-Key` a retry is harmless")
+        ));
+    }
+}
+
 impl Thread {
     /// Hands the event over to the hub. Its answer comes as a letter.
     pub(super) fn publish(&mut self, index: u32, head: &Head<'_>, channel: &str, body: &[u8]) {
@@ -36,11 +63,7 @@ impl Thread {
         let marks = self.front.marks(head, route);
         let key = self.key(index);
         let draft = self.front.check(head).and_then(|()| self.front.draft(head, channel, Bytes::copy_from_slice(body)));
-        let handed = draft.and_then(|draft| {
-            let mailbox = self.mailbox.clone();
-            // A connection that is gone needs no answer; its event stands.
-            self.context.hub.hand_in(vec![draft], move |answer| mailbox.post(Letter::Published(key, 0, answer)))
-        });
+        let handed = draft.and_then(|draft| self.context.hub.hand_in(vec![draft], self.answer_to(key, 0)));
         self.handed_in |= handed.is_ok();
         self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
         let publishing = Publishing { since: self.now, marks, keep_alive: head.keep_alive };
@@ -48,6 +71,13 @@ impl Thread {
         if let Err(problem) = handed {
             self.answer_publish(index, Err(problem));
         }
+    }
+
+    /// Brings the hub's answer to a publish, which has this number on its connection. A connection that is gone needs none;
+    /// its event stands.
+    pub(super) fn answer_to(&self, key: Key, number: u32) -> impl FnOnce(Given) + Send + 'static {
+        let mut messenger = Messenger { mailbox: self.mailbox.clone(), to: Some((key, number)) };
+        move |answer| messenger.bring(answer)
     }
 
     /// The hub has answered.

@@ -147,10 +147,8 @@ impl Thread {
     fn requests(&mut self, index: u32, fresh: &[u8]) {
         let Some(mut stash) = self.conns[index as usize].stash.take() else {
             let (used, searched, wanted) = self.answer_all(index, fresh, 0, 0);
-            if used < fresh.len() && self.conns.contains(index as usize) {
-                let bytes = fresh[used..].to_vec();
-                self.conns[index as usize].stash = Some(Box::new(Stash { bytes, searched, wanted }));
-                self.expect(index, wanted > 0);
+            if used < fresh.len() {
+                self.put_back(index, Box::new(Stash { bytes: fresh[used..].to_vec(), searched, wanted }));
             }
             return;
         };
@@ -160,14 +158,27 @@ impl Thread {
             return;
         }
         let (used, searched, wanted) = self.answer_all(index, &stash.bytes, stash.searched, stash.wanted);
-        self.expect(index, wanted > 0);
-        if used < stash.bytes.len()
-            && let Some(conn) = self.conns.get_mut(index as usize)
-        {
+        self.expect(index, false);
+        if used < stash.bytes.len() {
             stash.bytes.drain(..used);
             (stash.searched, stash.wanted) = (searched, wanted);
-            conn.stash = Some(stash);
+            self.put_back(index, stash);
         }
+    }
+
+    /// Keeps what is left behind a request for its turn.
+    fn put_back(&mut self, index: u32, stash: Box<Stash>) {
+        let Some(conn) = self.conns.get_mut(index as usize) else { return };
+        let wanted = stash.wanted > 0;
+        match &conn.state {
+            // A stream is the last answer of its connection.
+            State::Streaming(_) | State::Lingering => return,
+            // What a client sends right behind its handshake is its first frame.
+            State::Socket(_) => self.queue(index),
+            _ => {}
+        }
+        self.conns[index as usize].stash = Some(stash);
+        self.expect(index, wanted);
     }
 
     /// Answers what is whole in `bytes`, as long as answers are taken. Returns how much was used, and for the rest how far it
@@ -374,9 +385,6 @@ impl Thread {
     /// Where a read begins was found.
     pub(super) fn on_found(&mut self, key: Key, found: Result<Found, Problem>) {
         let Some(conn) = self.conn(key) else { return };
-        if matches!(conn.state, State::Socket(_)) {
-            return self.on_subscribed(key.index, found);
-        }
         let State::Opening(opening) = std::mem::replace(&mut conn.state, State::Request) else { return };
         let Opening { asked, places } = *opening;
         match found {
@@ -408,11 +416,11 @@ impl Thread {
         if conn.send(bytes).is_err() {
             return self.close(index);
         }
-        if conn.closing {
-            return self.finish(index);
+        if conn.unsent.is_some() && !std::mem::replace(&mut conn.owed, true) {
+            self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
         }
-        if self.draining {
-            // Between two requests there is nothing to wait for any more.
+        // In a drain there is nothing to wait for between two requests.
+        if conn.closing || self.draining {
             return self.finish(index);
         }
         conn.state = State::Request;

@@ -13,8 +13,7 @@ use bongsu_wire::websocket::{self as ws, CloseCode, Event, Opcode, Role, Tick as
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::Letter;
-use super::conn::State;
+use super::conn::{Conn, State};
 use super::replies::Replies;
 use super::request::Asked;
 use super::stream::{MemberPages, Streaming, TURNS_MAX};
@@ -36,7 +35,7 @@ pub(crate) struct Socket {
 }
 
 // Thousands of idle connections hold one each.
-const _: () = assert!(size_of::<Socket>() <= 248);
+const _: () = assert!(size_of::<Socket>() <= 240);
 
 /// Who answers on it.
 enum Peer {
@@ -45,18 +44,10 @@ enum Peer {
     Reader {
         streaming: Streaming,
         replies: Replies,
-        /// Channels that are to be read too, while it is looked up where they begin.
-        adding: Option<Box<Adding>>,
         /// The connection ends with this once `$close` is written.
         ending: Option<Box<(CloseCode, String)>>,
         replies_max: u16,
     },
-}
-
-struct Adding {
-    number: u32,
-    channels: Vec<ChannelName>,
-    places: SmallVec<[Place; 1]>,
 }
 
 impl Socket {
@@ -82,8 +73,8 @@ impl Socket {
         match &self.peer {
             _ if !self.frames.is_open() => true,
             Peer::Echo => unsent < echo::UNWRITTEN_BYTES_MAX,
-            Peer::Reader { streaming, replies, adding, replies_max, .. } => {
-                replies.len() < usize::from(*replies_max) && adding.is_none() && !streaming.fetching
+            Peer::Reader { streaming, replies, replies_max, .. } => {
+                unsent < echo::UNWRITTEN_BYTES_MAX && replies.len() < usize::from(*replies_max) && !streaming.fetching
             }
         }
     }
@@ -114,7 +105,7 @@ impl Thread {
         let member = self.group.open(read.types, places, found);
         let streaming = Streaming { member, session, entry, heartbeat, way: Way::WebSocket, fetching: false };
         let replies_max = self.context.limits.commands_in_flight_max.try_into().unwrap_or(u16::MAX);
-        let peer = Peer::Reader { streaming, replies: Replies::default(), adding: None, ending: None, replies_max };
+        let peer = Peer::Reader { streaming, replies: Replies::default(), ending: None, replies_max };
         let mut socket = Socket { frames, beat_at: self.tick.saturating_add(heartbeat), peer };
         // It may have been told to end while it was looked up.
         socket.heed_close();
@@ -135,16 +126,13 @@ impl Thread {
         let due = socket.due();
         let conn = &mut self.conns[index as usize];
         conn.state = State::Socket(Box::new(socket));
-        // What a client sends right behind its handshake is its first frame.
-        let early = conn.stash.take();
         if conn.send(accept).is_err() {
             return self.close(index);
         }
         self.due_at(index, due);
         self.drive_socket(index);
-        if let Some(early) = early {
-            self.hear(index, early.bytes());
-        }
+        // What came while it was looked up is next.
+        self.read_on(index);
     }
 
     fn socket(&mut self, index: u32) -> Option<&mut Socket> {
@@ -158,7 +146,8 @@ impl Thread {
     pub(super) fn hear(&mut self, index: u32, mut bytes: &[u8]) {
         let now = self.millis();
         let mut out = Vec::new();
-        while let Some(socket) = self.socket(index)
+        while self.listens(index)
+            && let Some(socket) = self.socket(index)
             && let Some(event) = socket.frames.receive(&mut bytes, now)
         {
             let result = match (event, &mut socket.peer) {
@@ -191,7 +180,25 @@ impl Thread {
         if !self.send_socket(index, out) {
             return;
         }
+        if !bytes.is_empty() {
+            self.conns[index as usize].stash(bytes);
+        }
         self.drive_socket(index);
+    }
+
+    /// Whether another message can be taken.
+    fn listens(&self, index: u32) -> bool {
+        let Some(conn) = self.conns.get(index as usize) else { return false };
+        matches!(&conn.state, State::Socket(socket) if socket.takes_input(conn.unsent_bytes()))
+    }
+
+    /// Takes what could not be taken when it came.
+    pub(super) fn hear_stash(&mut self, index: u32) {
+        if self.listens(index)
+            && let Some(stash) = self.conns[index as usize].stash.take()
+        {
+            self.hear(index, stash.bytes());
+        }
     }
 
     /// False if the connection is gone.
@@ -214,16 +221,14 @@ impl Thread {
                     return;
                 };
                 let number = replies.push(reference, None);
-                let mailbox = self.mailbox.clone();
-                let answer = move |answer| mailbox.post(Letter::Published(key, number, answer));
-                match self.context.hub.hand_in(vec![*draft], answer) {
+                match self.context.hub.hand_in(vec![*draft], self.answer_to(key, number)) {
                     Ok(()) => self.handed_in = true,
                     Err(problem) => self.settle(index, number, Err(problem)),
                 }
                 return;
             }
             Ok(Command { reference, op: Op::Subscribe { channels, since } }) => {
-                return self.subscribe(index, reference, channels, From::Since(since));
+                return self.subscribe(index, reference, &channels, From::Since(since));
             }
             Ok(Command { reference, op: Op::Unsubscribe { channels } }) => {
                 self.unsubscribe(index, &channels);
@@ -251,47 +256,31 @@ impl Thread {
         group.leave(Way::WebSocket, places);
     }
 
-    fn subscribe(&mut self, index: u32, reference: Option<String>, channels: Vec<ChannelName>, from: From) {
+    fn subscribe(&mut self, index: u32, reference: Option<String>, channels: &[ChannelName], from: From) {
         let channels_max = self.context.limits.channels_per_connection_max;
         let Self { conns, group, .. } = self;
         let State::Socket(socket) = &mut conns[index as usize].state else { return };
-        let Peer::Reader { streaming, replies, adding, .. } = &mut socket.peer else { return };
+        let Peer::Reader { streaming, replies, .. } = &mut socket.peer else { return };
         let mine: Vec<ChannelName> = streaming.member.channels().map(|place| group.name(*place).clone()).collect();
         let new: Vec<ChannelName> = channels.iter().filter(|channel| !mine.contains(channel)).cloned().collect();
-        if let Err(problem) = talk::together(mine, &channels, channels_max) {
+        if let Err(problem) = talk::together(mine, channels, channels_max) {
             replies.push(reference, Some(Err(problem)));
             return;
         }
-        let number = replies.push(reference, None);
         let places = group.join(index, Way::WebSocket, &new);
-        let search = group.search(&places, from, false);
-        *adding = Some(Box::new(Adding { number, channels, places }));
-        match search.try_now() {
-            Ok(found) => self.on_subscribed(index, Ok(found)),
-            Err(_cold) => self.look_up(self.key(index), search),
-        }
-    }
-
-    /// It was found where the new channels begin.
-    pub(super) fn on_subscribed(&mut self, index: u32, found: Result<Found, Problem>) {
-        let Self { conns, group, .. } = self;
-        let State::Socket(socket) = &mut conns[index as usize].state else { return };
-        let Peer::Reader { streaming, replies, adding, .. } = &mut socket.peer else { return };
-        let Some(added) = adding.take() else { return };
-        let Adding { number, channels, places } = *added;
-        let outcome = match found {
+        // A position needs no look at the disk.
+        let outcome = match group.search(&places, from, false).run() {
             Ok(found) => {
                 Group::extend(&mut streaming.member, places, &found);
                 note_channels(streaming, group);
-                Ok(command::channels_answer(&channels, Some(streaming.member.cursor())))
+                Ok(command::channels_answer(channels, Some(streaming.member.cursor())))
             }
             Err(problem) => {
                 group.leave(Way::WebSocket, places);
                 Err(problem)
             }
         };
-        replies.settle(number, outcome);
-        self.queue(index);
+        replies.push(reference, Some(outcome));
     }
 
     /// A publish was answered.
@@ -339,7 +328,8 @@ impl Thread {
 
     /// Reading may have been put off until something was said.
     fn read_on(&mut self, index: u32) {
-        if self.conns.get(index as usize).is_some_and(|conn| conn.readable && conn.takes_input()) {
+        let waits = |conn: &Conn| conn.readable || conn.stash.is_some();
+        if self.listens(index) && self.conns.get(index as usize).is_some_and(waits) {
             self.queue(index);
         }
     }
@@ -349,7 +339,7 @@ impl Thread {
         let (now, tick) = (self.millis(), self.tick);
         let Self { conns, group, .. } = self;
         let State::Socket(socket) = &mut conns[index as usize].state else { return };
-        let Peer::Reader { streaming, replies, ending, adding, .. } = &mut socket.peer else { return };
+        let Peer::Reader { streaming, replies, ending, .. } = &mut socket.peer else { return };
         replies.write(out);
         // `$close` is written, or there was none to write: now the frame that ends it.
         if let Some(last) = ending.take_if(|_| streaming.session.is_ended()) {
@@ -357,7 +347,7 @@ impl Thread {
             socket.frames.close(code, &reason, now);
             return;
         }
-        if streaming.fetching || adding.is_some() {
+        if streaming.fetching {
             return;
         }
         let mut pages = MemberPages { group, member: &mut streaming.member, fetched };

@@ -210,9 +210,9 @@ impl Thread {
                         None
                     }
                 };
-                if self.turn_stream(key.index, Vec::new(), fetched) {
-                    self.drive_stream(key.index);
-                }
+                self.turn_stream(key.index, Vec::new(), fetched);
+                // Also if it brought nothing: what has become visible meanwhile was left to this moment.
+                self.drive_stream(key.index);
             }
             State::Socket(_) => self.on_fetched_socket(key.index, fetched),
             State::Polling(_) => self.on_fetched_poll(key.index, fetched),

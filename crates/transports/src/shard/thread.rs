@@ -361,10 +361,17 @@ impl Thread {
         if conn.closing {
             return self.finish(index);
         }
+        if std::mem::take(&mut conn.owed) {
+            self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
+        }
         match &conn.state {
+            State::Request if self.draining && conn.stash.is_none() => self.finish(index),
             State::Request => self.read_stash(index),
             State::Streaming(_) => self.drive_stream(index),
-            State::Socket(_) => self.drive_socket(index),
+            State::Socket(_) => {
+                self.drive_socket(index);
+                self.hear_stash(index);
+            }
             State::Polling(_) => self.drive_poll(index),
             State::Opening(_) | State::Publishing(_) | State::Lingering => {}
         }
@@ -403,7 +410,10 @@ impl Thread {
             return;
         }
         (conn.due, conn.scheduled) = (Tick::MAX, Tick::MAX);
+        let clear = conn.is_clear();
         match &conn.state {
+            // Who still takes an answer is not late; who takes nothing any more is given up by the kernel.
+            State::Request | State::Lingering if !clear => self.due_in(index, self.context.limits.head_timeout),
             // The head took too long, or nothing was asked for too long; or the client did not end its side.
             State::Request | State::Lingering => self.close(index),
             State::Streaming(_) => self.beat_stream(index),
@@ -420,6 +430,9 @@ impl Thread {
         if conn.unsent.is_some() {
             return;
         }
+        if std::mem::take(&mut conn.owed) {
+            self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
+        }
         self.leave(index);
         // Closing a socket with unread input would reset it, and the reset can overtake our last words.
         const LINGER: Duration = Duration::from_secs(2);
@@ -435,7 +448,9 @@ impl Thread {
     pub(super) fn close(&mut self, index: u32) {
         self.leave(index);
         self.expect(index, false);
-        self.conns.try_remove(index as usize);
+        if self.conns.try_remove(index as usize).is_some_and(|conn| conn.owed) {
+            self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     /// Gives up what the connection's state holds elsewhere.
