@@ -219,7 +219,7 @@ fn less_of(name: &str) -> &'static [&'static str] {
     match name {
         "publish" => &["--publishers", "16,64"],
         "fanout" => &["--loads", "64", "--ways", "sse,websocket,longpoll"],
-        "rate" | "resume" => &["--ways", "sse,websocket"],
+        "rate" | "storm" | "resume" => &["--ways", "sse,websocket"],
         "stalled" => &["--ways", "sse"],
         _ => &[],
     }
