@@ -197,11 +197,10 @@ impl Channel {
     pub(crate) fn seek_last(&self, count: usize, upto: Seq) -> Result<Seq, BelowRing> {
         let ring = self.lock_ring();
         let known = ring.events.iter().rev().filter(|event| event.stored && event.id.seq <= upto);
-        let Some(first) = known.take(count).enumerate().last() else { return Err(BelowRing) };
-        // With fewer in the ring than were asked for, older ones may lie in the log.
-        match first {
-            (index, event) if index + 1 == count => Ok(Seq(event.id.seq.0 - 1)),
-            _ => Err(BelowRing),
+        match known.take(count).enumerate().last() {
+            Some((index, event)) if index + 1 == count => Ok(Seq(event.id.seq.0 - 1)),
+            // With fewer in the ring than were asked for, older ones may lie in the log, unless the ring has all there are.
+            _ => ring.start(Seq::ZERO),
         }
     }
 

@@ -45,9 +45,9 @@ impl Gathered {
         (events > 0 && bytes > 0 && !self.level).then_some(Budget { events, bytes })
     }
 
-    /// Looks for more than there was when it was level.
+    /// Looks for more than there was when it was level, if it has room for more.
     pub(crate) fn again(&mut self) {
-        self.level = false;
+        self.level &= self.events >= self.limit || self.bytes >= ANSWER_BYTES_MAX;
     }
 
     /// Takes what was read.
