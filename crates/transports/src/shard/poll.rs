@@ -250,7 +250,7 @@ impl Thread {
     fn fewer(&mut self, index: u32, newest: Newest) {
         let Some(polling) = self.polling(index) else { return };
         let (marks, keep_alive) = (polling.marks.clone(), polling.keep_alive);
-        self.leave(index);
+        self.leave_channels(index);
         let each = poll::fewer(newest.each);
         let read = begin_of_newest(&newest.read, each);
         let newest = Some((newest.read, each));
@@ -262,7 +262,7 @@ impl Thread {
         let Some(polling) = self.polling(index) else { return };
         let (keep_alive, head_only) = (polling.keep_alive, polling.head_only);
         let marks = std::mem::take(&mut polling.marks);
-        self.leave(index);
+        self.leave_channels(index);
         let date = self.date_line();
         let terms = Terms { date: &date, marks: &marks, keep_alive, head_only };
         let (status, bytes) = match reply {

@@ -95,7 +95,6 @@ impl Thread {
     }
 
     fn answer_publish(&mut self, index: u32, given: Result<Vec<Published>, Problem>) {
-        self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         let state = std::mem::replace(&mut self.conns[index as usize].state, State::Request);
         let State::Publishing(publishing) = state else { return };
         let Publishing { marks, keep_alive, .. } = *publishing;

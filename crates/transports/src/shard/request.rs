@@ -299,6 +299,7 @@ impl Thread {
         }
         let newest = poll::is_newest(&read).then(|| (read.clone(), read.limit));
         let read = if newest.is_some() { poll::begin_of_newest(&read, read.limit) } else { read };
+        self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
         self.begin(index, Asked { read, marks, keep_alive: head.keep_alive, entry, accept, newest });
         true
     }
@@ -352,6 +353,7 @@ impl Thread {
         };
         let ends = !head.keep_alive || (status == 200);
         self.front.answered(Route::Read(channel), head.method, status);
+        self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
         self.answer(index, bytes, ends);
     }
 
@@ -361,9 +363,8 @@ impl Thread {
         framing::control_bytes(&Control::Close(close), Encoding::Sse).unwrap_or_default()
     }
 
-    /// Takes places in the channels, and looks up where the read begins.
+    /// Takes places in the channels, and looks up where the read begins, which counts as unanswered.
     pub(super) fn begin(&mut self, index: u32, asked: Asked) {
-        self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
         let read = &asked.read;
         let places = self.group.join(index, read.way, &read.channels);
         let replays = !read.way.is_polling() && !matches!(read.from, From::Unsaid | From::Since(Since::Now));
@@ -391,7 +392,6 @@ impl Thread {
             Ok(found) => self.open(key.index, asked, places, &found),
             Err(problem) => {
                 self.group.leave(asked.read.way, places);
-                self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
                 let date = self.date_line();
                 let Asked { read, marks, keep_alive, .. } = asked;
                 let terms = Terms { date: &date, marks: &marks, keep_alive, head_only: read.head_only };
@@ -409,21 +409,24 @@ impl Thread {
         }
     }
 
-    /// Sends a whole answer; the connection then takes the next request, or ends.
+    /// Sends the whole answer to what counts as unanswered until it is taken; the connection then takes the next request, or
+    /// ends.
     pub(super) fn answer(&mut self, index: u32, bytes: Bytes, ends: bool) {
         let conn = &mut self.conns[index as usize];
+        conn.state = State::Request;
         conn.closing |= ends;
+        conn.owed = true;
         if conn.send(bytes).is_err() {
             return self.close(index);
         }
-        if conn.unsent.is_some() && !std::mem::replace(&mut conn.owed, true) {
-            self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
+        if conn.unsent.is_none() {
+            conn.owed = false;
+            self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
         // In a drain there is nothing to wait for between two requests.
         if conn.closing || self.draining {
             return self.finish(index);
         }
-        conn.state = State::Request;
         self.due_in(index, self.context.limits.head_timeout);
         // Whatever came meanwhile gets its turn, but not deeper in this call.
         if self.conns[index as usize].stash.is_some() {

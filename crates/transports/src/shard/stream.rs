@@ -74,7 +74,6 @@ impl Thread {
     pub(super) fn open_stream(&mut self, index: u32, asked: Asked, places: SmallVec<[Place; 1]>, found: &Found) {
         let date = self.date_line();
         let Asked { read, marks, keep_alive, entry, .. } = asked;
-        self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         let content_type = if read.way == Way::Sse { sse::CONTENT_TYPE } else { stream::CONTENT_TYPE };
         let terms = Terms { date: &date, marks: &marks, keep_alive, head_only: read.head_only };
         let head = answer::stream(content_type, &terms);
@@ -82,6 +81,7 @@ impl Thread {
             self.group.leave(read.way, places);
             return self.answer(index, head.into(), !keep_alive);
         };
+        self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         let session = Session::new(&read, entry.id().to_string(), self.context.draw_retry(), found.replay);
         let heartbeat = Wheel::ticks(read.heartbeat);
         let member = self.group.open(read.types, places, found);

@@ -453,12 +453,17 @@ impl Thread {
         }
     }
 
-    /// Gives up what the connection's state holds elsewhere.
-    pub(super) fn leave(&mut self, index: u32) {
-        let Some(conn) = self.conns.get_mut(index as usize) else { return };
-        if let Some((way, places)) = conn.places() {
+    /// Gives up the connection's places in channels.
+    pub(super) fn leave_channels(&mut self, index: u32) {
+        if let Some((way, places)) = self.conns.get_mut(index as usize).and_then(Conn::places) {
             self.group.leave(way, places);
         }
+    }
+
+    /// Gives up what the connection's state holds elsewhere.
+    pub(super) fn leave(&mut self, index: u32) {
+        self.leave_channels(index);
+        let Some(conn) = self.conns.get_mut(index as usize) else { return };
         if matches!(conn.state, State::Opening(_) | State::Publishing(_) | State::Polling(_)) {
             self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }

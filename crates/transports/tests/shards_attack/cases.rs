@@ -124,8 +124,7 @@ fn answers_that_nobody_reads_are_bounded() {
         house.publish("x", filler.clone());
     }
     // 8 MiB each: more than what all of them may hold together.
-    let mut clients: Vec<Client> =
-        (0..40).map(|_| house.get("/v1/channels/x?since=start&limit=1000", "")).collect();
+    let mut clients: Vec<Client> = (0..40).map(|_| house.get("/v1/channels/x?since=start&limit=1000", "")).collect();
     let refused = clients.iter_mut().filter_map(|client| client.until("\r\n").contains(" 503 ").then_some(())).count();
     assert!(refused > 0, "nobody is refused");
 }

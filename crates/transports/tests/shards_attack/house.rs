@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use bongsu_core::cursor::{Epoch, Seq};
 use bongsu_core::limits::Limits;
-use bongsu_core::log::{
-    AppendOutcome, Budget, ChannelState, Draft, Group, Log, LogError, LogUsage, Slice, Trim,
-};
+use bongsu_core::log::{AppendOutcome, Budget, ChannelState, Draft, Group, Log, LogError, LogUsage, Slice, Trim};
 use bongsu_core::policy::{Policy, Rules};
 use bongsu_core::{Chance, ChannelName, ChannelPattern, Clock, Millis, Payload, PayloadKind, Problem};
 use bongsu_hub::{Hub, Running};
@@ -125,8 +123,7 @@ impl Gate {
     /// Waits until so many stand at the gate.
     pub(crate) fn wait_for(&self, count: usize) {
         let state = self.state.lock().unwrap();
-        let (state, _) =
-            self.changed.wait_timeout_while(state, PATIENCE, |state| state.1 < count).unwrap();
+        let (state, _) = self.changed.wait_timeout_while(state, PATIENCE, |state| state.1 < count).unwrap();
         assert!(state.1 >= count, "nobody reads from the disk");
     }
 }
@@ -361,4 +358,3 @@ impl Client {
         (head, String::from_utf8(self.read.drain(..length).collect()).unwrap())
     }
 }
-

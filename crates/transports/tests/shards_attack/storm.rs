@@ -90,7 +90,8 @@ impl Stage {
         };
         let end = if last.is_some() { ",\"end\":true" } else { "" };
         let body = format!("{{\"n\":{n}{end},\"f\":\"{}\"}}", "x".repeat(filler));
-        let head = format!("POST /v1/channels/{channel}{query} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head =
+            format!("POST /v1/channels/{channel}{query} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
         client.write(head + &body);
         let (head, answer) = client.answer();
         assert!(head.starts_with("HTTP/1.1 200"), "{head}{answer}");
@@ -465,7 +466,9 @@ pub(super) fn storm(seed: u64, seconds: u64, clients: u64) {
     let instant = dice.one_in(2);
     let slow = Duration::from_millis([0, 1, 15][dice.below(3) as usize]);
     let send_buffer_bytes = [None, Some(2_000), Some(20_000)][dice.below(3) as usize];
-    let what = format!("seed {seed}: ring {ring_bytes_max}, {count} shards, instant {instant}, slow {slow:?}, send {send_buffer_bytes:?}");
+    let what = format!(
+        "seed {seed}: ring {ring_bytes_max}, {count} shards, instant {instant}, slow {slow:?}, send {send_buffer_bytes:?}"
+    );
     let few = Policy { retention: Retention { events_max: 20, ..Retention::default() }, ..Policy::default() };
     let house = House::with(Setup {
         limits: Limits { ring_bytes_max, ..Limits::default() },
@@ -493,17 +496,22 @@ pub(super) fn storm(seed: u64, seconds: u64, clients: u64) {
                 scope.spawn(move || stage.publisher(channel, seed * 100 + index as u64))
             })
             .collect();
-        let clients: Vec<_> = (0..clients).map(|number| {
-            let stage = &stage;
-            scope.spawn(move || client(stage, number, seed))
-        }).collect();
+        let clients: Vec<_> = (0..clients)
+            .map(|number| {
+                let stage = &stage;
+                scope.spawn(move || client(stage, number, seed))
+            })
+            .collect();
         for publisher in publishers {
             if publisher.join().is_err() {
                 stage.failures.lock().unwrap().push("a publisher".into());
             }
         }
         stage.done.store(true, Ordering::Relaxed);
-        clients.into_iter().filter_map(|client| client.join().map_err(|_| stage.failures.lock().unwrap().push("a client".into())).ok()).collect()
+        clients
+            .into_iter()
+            .filter_map(|client| client.join().map_err(|_| stage.failures.lock().unwrap().push("a client".into())).ok())
+            .collect()
     });
     assert!(stage.failures.lock().unwrap().is_empty(), "{what}: {:?}", stage.failures);
     let told = stage.told.lock().unwrap();
