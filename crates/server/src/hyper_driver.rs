@@ -105,7 +105,7 @@ impl Served {
             };
             let Ok(Ok(is_http2)) = is_http2 else { return };
             let streams = is_http2.then(Streams::new);
-            let service = service_fn(|request| answer(&api, peer, &streams, request));
+            let service = service_fn(|request| answer(&api, peer.clone(), &streams, request));
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
             let mut connection = pin!(connection);
             let idle = async {

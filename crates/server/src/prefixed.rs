@@ -32,7 +32,7 @@ impl Prefixed {
 
     /// The other side; `None` if it is gone.
     pub(crate) fn peer(&self) -> Option<Peer> {
-        self.stream.peer_addr().ok().map(|address| Peer(address.ip()))
+        self.stream.peer_addr().ok().map(|address| Peer::new(address.ip()))
     }
 
     /// Waits until it can be told which HTTP the peer speaks; says whether that is HTTP/2. May be dropped at any time

@@ -124,13 +124,9 @@ impl Transports {
             Err(problem) => return response::problem(&problem),
         };
         let way = read.way;
-        let peer = request.extensions().get::<Peer>().copied();
-        let admitted = match peer {
-            // Polls come again on the same connection: they are no handshakes.
-            Some(Peer(address)) if !way.is_polling() => context.admit(address),
-            _ => Ok(()),
-        };
-        if let Err(problem) = admitted {
+        if let Some(peer) = request.extensions().get::<Peer>()
+            && let Err(problem) = peer.admit(context)
+        {
             return refusal(context, way, &problem);
         }
         let answer = match way {
@@ -180,9 +176,29 @@ impl Transports {
     }
 }
 
-/// Who asks, as an extension of a request: without it nobody is kept waiting for a handshake.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
+/// Who asks, as an extension of the requests of one connection: without it nobody is kept waiting for a handshake.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: IpAddr,
+    /// Set by its first read that was let in: later ones are no handshakes.
+    admitted: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// A connection from `address` that has read nothing yet.
+    #[must_use]
+    pub fn new(address: IpAddr) -> Self {
+        Self { address, admitted: Arc::new(AtomicBool::new(false)) }
+    }
+
+    fn admit(&self, context: &Context) -> Result<(), Problem> {
+        if !self.admitted.load(Ordering::Relaxed) {
+            context.admit(self.address)?;
+            self.admitted.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
 
 fn refusal(context: &Context, way: Way, problem: &Problem) -> Response<Body> {
     match way {

@@ -31,7 +31,7 @@ pub(crate) enum Letter {
     Found(Key, Result<Found, Problem>),
     /// What a reader needs next, from the disk.
     Fetched(Key, Result<Fetched, Problem>),
-    /// A publish was answered; the number is the connection's own for it.
+    /// The publish of this number was answered.
     Published(Key, u32, Result<Vec<Published>, Problem>),
     /// Connections without a request end.
     Drain,

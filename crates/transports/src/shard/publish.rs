@@ -18,6 +18,7 @@ use crate::receipt;
 
 /// A publish on its way through the hub.
 pub(crate) struct Publishing {
+    number: u32,
     since: Instant,
     marks: Bytes,
     keep_alive: bool,
@@ -61,19 +62,25 @@ impl Thread {
     pub(super) fn publish(&mut self, index: u32, head: &Head<'_>, channel: &str, body: &[u8]) {
         let route = Route::Publish(channel);
         let marks = self.front.marks(head, route);
-        let key = self.key(index);
+        let (key, number) = (self.key(index), self.next_publish());
         let draft = self.front.check(head).and_then(|()| self.front.draft(head, channel, Bytes::copy_from_slice(body)));
-        let handed = draft.and_then(|draft| self.context.hub.hand_in(vec![draft], self.answer_to(key, 0)));
+        let handed = draft.and_then(|draft| self.context.hub.hand_in(vec![draft], self.answer_to(key, number)));
         self.handed_in |= handed.is_ok();
         self.figures.unanswered.fetch_add(1, Ordering::SeqCst);
-        let publishing = Publishing { since: self.now, marks, keep_alive: head.keep_alive };
+        let publishing = Publishing { number, since: self.now, marks, keep_alive: head.keep_alive };
         self.conns[index as usize].state = State::Publishing(Box::new(publishing));
         if let Err(problem) = handed {
             self.answer_publish(index, Err(problem));
         }
     }
 
-    /// Brings the hub's answer to a publish, which has this number on its connection. A connection that is gone needs none;
+    /// A number by which the answer to a publish is known.
+    pub(super) fn next_publish(&mut self) -> u32 {
+        self.publishes = self.publishes.wrapping_add(1);
+        self.publishes
+    }
+
+    /// Brings the hub's answer to the publish of this number. A connection that is gone needs none;
     /// its event stands.
     pub(super) fn answer_to(&self, key: Key, number: u32) -> impl FnOnce(Given) + Send + 'static {
         let mut messenger = Messenger { mailbox: self.mailbox.clone(), to: Some((key, number)) };
@@ -84,7 +91,8 @@ impl Thread {
     pub(super) fn on_published(&mut self, key: Key, number: u32, answer: Result<Vec<Published>, Problem>) {
         let Some(conn) = self.conn(key) else { return };
         match &conn.state {
-            State::Publishing(publishing) => {
+            // Another number is of a publish that was refused, and answered with that.
+            State::Publishing(publishing) if publishing.number == number => {
                 let took = publishing.since.elapsed();
                 self.front.published(took);
                 self.answer_publish(key.index, answer);

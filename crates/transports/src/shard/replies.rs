@@ -14,14 +14,17 @@ pub(crate) struct Replies(Option<Box<Waiting>>);
 #[derive(Default)]
 struct Waiting {
     replies: VecDeque<Reply>,
-    /// The number of the first of them.
-    first: u32,
 }
 
 struct Reply {
     reference: Option<String>,
-    /// None as long as it is not known.
-    outcome: Option<Result<String, Problem>>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Known(Result<String, Problem>),
+    /// The answer to the publish of this number is to come.
+    Awaited(u32),
 }
 
 impl Replies {
@@ -30,33 +33,36 @@ impl Replies {
         self.0.as_ref().map_or(0, |waiting| waiting.replies.len())
     }
 
-    /// Adds one; its number says where an answer that is not known yet belongs.
-    pub(crate) fn push(&mut self, reference: Option<String>, outcome: Option<Result<String, Problem>>) -> u32 {
-        let waiting = self.0.get_or_insert_default();
-        waiting.replies.push_back(Reply { reference, outcome });
-        waiting.first.wrapping_add(waiting.replies.len() as u32 - 1)
+    /// Adds one that is known.
+    pub(crate) fn push(&mut self, reference: Option<String>, outcome: Result<String, Problem>) {
+        self.0.get_or_insert_default().replies.push_back(Reply { reference, outcome: Outcome::Known(outcome) });
     }
 
-    /// An answer has come.
+    /// Adds one that comes with the answer to the publish of this number.
+    pub(crate) fn expect(&mut self, reference: Option<String>, number: u32) {
+        self.0.get_or_insert_default().replies.push_back(Reply { reference, outcome: Outcome::Awaited(number) });
+    }
+
+    /// An answer has come. One that nobody waits for is of a publish that was answered otherwise.
     pub(crate) fn settle(&mut self, number: u32, outcome: Result<String, Problem>) {
-        if let Some(waiting) = &mut self.0
-            && let Some(reply) = waiting.replies.get_mut(number.wrapping_sub(waiting.first) as usize)
+        let waiting = self.0.iter_mut().flat_map(|waiting| &mut waiting.replies);
+        if let Some(reply) =
+            waiting.into_iter().find(|reply| matches!(reply.outcome, Outcome::Awaited(n) if n == number))
         {
-            reply.outcome = Some(outcome);
+            reply.outcome = Outcome::Known(outcome);
         }
     }
 
     /// Writes those that are known, up to the first that is not.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>) {
         let Some(waiting) = &mut self.0 else { return };
-        while let Some(outcome) = waiting.replies.front_mut().and_then(|reply| reply.outcome.take()) {
-            let reference = waiting.replies.pop_front().and_then(|reply| reply.reference);
-            waiting.first = waiting.first.wrapping_add(1);
+        while let Some(Reply { outcome: Outcome::Known(_), .. }) = waiting.replies.front()
+            && let Some(Reply { reference, outcome: Outcome::Known(result) }) = waiting.replies.pop_front()
+        {
             // Answers are told also where the events come as bare payloads: the client asked for them.
-            let control = Control::Reply { reference, result: outcome };
+            let control = Control::Reply { reference, result };
             out.extend_from_slice(&framing::control_bytes(&control, Encoding::WebSocket).unwrap_or_default());
         }
-        // The count goes on with the next one from 0: nobody waits for a number any more.
         if waiting.replies.is_empty() {
             self.0 = None;
         }

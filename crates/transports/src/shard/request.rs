@@ -145,6 +145,10 @@ impl Thread {
     }
 
     fn requests(&mut self, index: u32, fresh: &[u8]) {
+        // A head has its time from its first byte on, and a body as long as it goes on coming.
+        if !fresh.is_empty() && self.conns[index as usize].stash.as_ref().is_none_or(|stash| stash.wanted > 0) {
+            self.due_in(index, self.context.limits.head_timeout);
+        }
         let Some(mut stash) = self.conns[index as usize].stash.take() else {
             let (used, searched, wanted) = self.answer_all(index, fresh, 0, 0);
             if used < fresh.len() {
@@ -256,6 +260,7 @@ impl Thread {
     }
 
     fn hand_over(&mut self, index: u32, bytes: Vec<u8>) {
+        self.expect(index, false);
         let mut conn = self.conns.remove(index as usize);
         // The poll must forget the socket while it is still open.
         if self.deregister(&mut conn.stream).is_ok() {

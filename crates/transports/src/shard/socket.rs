@@ -216,11 +216,11 @@ impl Thread {
         let parsed = talk::parse(&self.context.hub, text, self.context.limits.channels_per_connection_max);
         let (reference, outcome) = match parsed {
             Ok(Command { reference, op: Op::Publish(draft) }) => {
-                let key = self.key(index);
+                let (key, number) = (self.key(index), self.next_publish());
                 let Some(Peer::Reader { replies, .. }) = self.socket(index).map(|socket| &mut socket.peer) else {
                     return;
                 };
-                let number = replies.push(reference, None);
+                replies.expect(reference, number);
                 match self.context.hub.hand_in(vec![*draft], self.answer_to(key, number)) {
                     Ok(()) => self.handed_in = true,
                     Err(problem) => self.settle(index, number, Err(problem)),
@@ -237,7 +237,7 @@ impl Thread {
             Err((reference, problem)) => (reference, Err(problem)),
         };
         if let Some(Peer::Reader { replies, .. }) = self.socket(index).map(|socket| &mut socket.peer) {
-            replies.push(reference, Some(outcome));
+            replies.push(reference, outcome);
         }
     }
 
@@ -264,7 +264,7 @@ impl Thread {
         let mine: Vec<ChannelName> = streaming.member.channels().map(|place| group.name(*place).clone()).collect();
         let new: Vec<ChannelName> = channels.iter().filter(|channel| !mine.contains(channel)).cloned().collect();
         if let Err(problem) = talk::together(mine, channels, channels_max) {
-            replies.push(reference, Some(Err(problem)));
+            replies.push(reference, Err(problem));
             return;
         }
         let places = group.join(index, Way::WebSocket, &new);
@@ -280,7 +280,7 @@ impl Thread {
                 Err(problem)
             }
         };
-        replies.push(reference, Some(outcome));
+        replies.push(reference, outcome);
     }
 
     /// A publish was answered.
@@ -383,14 +383,28 @@ impl Thread {
                 streaming.session.close(close);
             }
         }
-        if self.send_socket(index, out) {
-            self.drive_socket(index);
+        if !self.send_socket(index, out) {
+            return;
         }
+        // Between two reads from the disk it can listen: what it is told, and its signs of life, must not wait for the end of
+        // a long replay.
+        self.hear_stash(index);
+        if self.conns.get(index as usize).is_some_and(|conn| conn.readable) {
+            self.on_readable(index);
+        }
+        self.drive_socket(index);
     }
 
     /// Its timer has fired.
     pub(super) fn beat_socket(&mut self, index: u32) {
         let (millis, tick, now) = (self.millis(), self.tick, self.wall_clock());
+        // Who is not listened to is not silent.
+        let conn = &self.conns[index as usize];
+        if conn.readable || conn.stash.is_some() {
+            const LOOK_AGAIN: Duration = Duration::from_secs(1);
+            self.read_on(index);
+            return self.due_in(index, LOOK_AGAIN);
+        }
         let Some(socket) = self.socket(index) else { return };
         if socket.frames.tick(millis) == Alive::Expired {
             return self.close(index);

@@ -70,6 +70,8 @@ pub(super) struct Thread {
     pub(super) tick: Tick,
     pub(super) date: DateLine,
     pub(super) buffer: Vec<u8>,
+    /// How many publishes were handed in: each has a number.
+    pub(super) publishes: u32,
     /// Publishes were handed in to the hub, which is to carry on with them once the round has brought them all.
     pub(super) handed_in: bool,
     pub(super) draining: bool,
@@ -123,6 +125,7 @@ impl Thread {
             tick: 0,
             date: DateLine::default(),
             buffer: vec![0; READ_BYTES],
+            publishes: 0,
             handed_in: false,
             draining: false,
             stopping: false,

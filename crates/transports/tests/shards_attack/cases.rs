@@ -166,3 +166,243 @@ fn resident() -> usize {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
+
+#[test]
+fn commands_are_heard_during_a_long_replay() {
+    let house = House::with(Setup {
+        limits: Limits { ring_bytes_max: 1, ..Limits::default() },
+        slow: Duration::from_millis(5),
+        ..Setup::default()
+    });
+    for _ in 0..3_000 {
+        house.publish("x", format!("\"{}\"", "x".repeat(1_000)));
+    }
+    let mut client = house.get("/v1/channels/x?since=start", UPGRADE);
+    client.until("$open");
+    client.write(text(r#"{"op":"subscribe","ref":7,"channels":["y"]}"#));
+    let replay = client.until("\"ref\":7");
+    assert!(!replay.contains("$live"), "heard only after all {} events", replay.matches("\"offset\"").count());
+}
+
+#[test]
+fn a_request_that_begins_late_has_its_time() {
+    let house = House::new(Limits { head_timeout: Duration::from_secs(2), ..Limits::default() }, 1);
+    let mut client = house.connect();
+    std::thread::sleep(Duration::from_millis(1_500));
+    client.write("POST /v1/channels/x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n1");
+    std::thread::sleep(Duration::from_millis(1_000));
+    client.write("2");
+    client.answer();
+}
+
+/// Whatever a connection is at, its end is noticed and leaves nothing behind.
+#[test]
+fn whoever_vanishes_leaves_nothing_behind() {
+    let requests: &[(&str, &str)] = &[
+        ("/v1/channels/x?since=start", "Accept: text/event-stream\r\n"),
+        ("/v1/channels/x?last=2", "Accept: text/event-stream\r\n"),
+        ("/v1/channels/x?since=start", "Accept: application/x-ndjson\r\n"),
+        ("/v1/channels/x?since=start", UPGRADE),
+        ("/v1/channels/x?last=2", UPGRADE),
+        ("/v1/events?channel=x&channel=y&since=start", UPGRADE),
+        ("/v1/channels/x?since=start", ""),
+        ("/v1/channels/x?last=2", ""),
+        ("/v1/channels/x", ""),
+        ("/v1/channels/x?since=start", "Prefer: wait=60\r\n"),
+        ("/v1/channels/x?last=2", "Prefer: wait=60\r\n"),
+        ("/v1/channels/y", "Prefer: wait=60\r\n"),
+        ("/v1/channels/y", "Accept: text/event-stream\r\n"),
+        ("/v1/channels/y", UPGRADE),
+        ("/v1/events", UPGRADE),
+        ("/echo", UPGRADE),
+    ];
+    let house = House::cold();
+    for _ in 0..300 {
+        house.publish("x", format!("\"{}\"", "x".repeat(1_000)));
+    }
+    house.gate.shut();
+    for resets in [false, true] {
+        for more in ["", "GET /v1/channels/y HTTP/1.1\r\nHost: h\r\n\r\n", "GET /v1"] {
+            let clients: Vec<Client> = requests
+                .iter()
+                .map(|(target, headers)| {
+                    let mut client = house.connect();
+                    client.write(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n{more}"));
+                    client
+                })
+                .collect();
+            house.wait_until("they are there", |house| {
+                house.transports.sockets().open() >= requests.len() && house.gate.standing() >= 8
+            });
+            for client in clients {
+                if resets {
+                    socket2::SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+                }
+            }
+            let mut left = 0;
+            house.wait_until("all are gone", |house| {
+                left = house.transports.sockets().open();
+                left == 0
+            });
+            house.wait_until("off the table", |house| house.transports.connections().is_empty());
+            assert_eq!(house.transports.connections().by_way(), [0; 5]);
+            for channel in ["x", "y"] {
+                assert_eq!(house.hub.channel(&channel.parse().unwrap()).1.total(), 0, "{channel}");
+            }
+            let idle = house.shards.as_ref().unwrap().idle();
+            house.runtime.block_on(async { tokio::time::timeout(PATIENCE, idle).await.unwrap() });
+            house.gate.open();
+            house.gate.shut();
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_pipelined_requests_is_answered_in_order() {
+    for instant in [true, false] {
+        let house = House::with(Setup { instant, send_buffer_bytes: Some(4_000), ..Setup::default() });
+        let mut client = house.connect();
+        let mut writing = client.stream.try_clone().unwrap();
+        const ROUNDS: usize = 3_000;
+        let writer = std::thread::spawn(move || {
+            let mut all = String::new();
+            for n in 1..=ROUNDS {
+                let body = format!("{n}");
+                let length = body.len();
+                all += &format!("POST /v1/channels/x HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}");
+                all += "GET /v1/channels/x?last=1 HTTP/1.1\r\nHost: h\r\n\r\n";
+                all += "HEAD /v1/channels/x?last=1 HTTP/1.1\r\nHost: h\r\n\r\n";
+                all += "GET /v1/channels/x?last=1&wait=1 HTTP/1.1\r\nHost: h\r\n\r\n";
+            }
+            writing.write_all(all.as_bytes()).unwrap();
+        });
+        for n in 1..=ROUNDS {
+            assert!(client.answer().1.contains(&format!("\"offset\":{n},")), "{n}");
+            assert!(client.answer().1.contains(&format!("\"data\":{n}}}")), "{n}");
+            assert!(client.until("\r\n\r\n").contains("content-length: "));
+            assert!(client.answer().1.contains(&format!("\"data\":{n}}}")), "{n}");
+        }
+        writer.join().unwrap();
+    }
+}
+
+#[test]
+fn a_drain_in_a_storm_ends_and_tells_everybody() {
+    for count in [1, 3] {
+        let mut house = House::with(Setup {
+            limits: Limits { ring_bytes_max: 2_000, ..Limits::default() },
+            count,
+            slow: Duration::from_millis(3),
+            send_buffer_bytes: Some(4_000),
+            ..Setup::default()
+        });
+        for n in 0..2_000 {
+            house.publish("x", format!("\"{n}{}\"", "x".repeat(300)));
+        }
+        let shards = house.shards.take().unwrap();
+        std::thread::scope(|scope| {
+            let house = &house;
+            let readers: Vec<_> = (0..30)
+                .map(|index| {
+                    scope.spawn(move || {
+                        let (target, headers) = [
+                            ("/v1/channels/x?since=start", "Accept: text/event-stream\r\n"),
+                            ("/v1/channels/x?since=start&type=none", "Accept: application/x-ndjson\r\n"),
+                            ("/v1/channels/x?since=start", "Accept: application/x-ndjson\r\n"),
+                            ("/v1/channels/y?since=start", UPGRADE),
+                            ("/v1/channels/x?since=start", UPGRADE),
+                        ][index % 5];
+                        std::thread::sleep(Duration::from_millis(5 * index as u64));
+                        let mut client = house.get(target, headers);
+                        let said = client.until("\"$close\"");
+                        if headers == UPGRADE {
+                            // Closes as it is told to.
+                            client.write(bongsu_wire::websocket::encode_masked(
+                                bongsu_wire::websocket::Opcode::Close,
+                                &[3, 233],
+                                [1, 2, 3, 4],
+                            ));
+                        }
+                        while client.fill() {}
+                        said
+                    })
+                })
+                .collect();
+            std::thread::sleep(Duration::from_millis(100));
+            house.transports.drain();
+            shards.drain();
+            for reader in readers {
+                // Who comes after the drain is refused, but a WebSocket or NDJSON in words without `$close`.
+                let _ = reader.join();
+            }
+            house.wait_until("all ended", |house| house.transports.connections().is_empty());
+        });
+        house.runtime.block_on(async { tokio::time::timeout(PATIENCE, shards.idle()).await.unwrap() });
+        shards.stop();
+        assert_eq!(house.transports.sockets().open(), 0);
+    }
+}
+
+fn post(body: &str) -> String {
+    format!("POST /v1/channels/x HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// A publish that is refused does not shift the answers of those behind it.
+#[test]
+fn each_publish_has_its_own_answer() {
+    let limits = Limits { publish_bytes_in_flight_max: 1_000, ..Limits::default() };
+    let house = House::with(Setup { limits, instant: false, ..Setup::default() });
+    house.writes.shut();
+    let mut first = house.connect();
+    first.write(post(&"1".repeat(500)));
+    house.writes.wait_for(1);
+    let mut client = house.connect();
+    client.write([post(&"2".repeat(600)), post("3"), post("4")].concat());
+    assert!(client.answer().0.contains(" 503 "));
+    house.get("/v1/channels/y", "").answer();
+    house.writes.open();
+    for offset in 2..=3 {
+        let (head, answer) = client.answer();
+        assert!(answer.contains(&format!("\"offset\":{offset}")), "{offset}: {head}{answer}");
+    }
+    assert!(first.answer().1.contains("\"offset\":1"));
+}
+
+#[test]
+fn each_command_has_its_own_answer() {
+    let limits = Limits { publish_bytes_in_flight_max: 1_000, ..Limits::default() };
+    let house = House::with(Setup { limits, instant: false, ..Setup::default() });
+    house.writes.shut();
+    let mut first = house.connect();
+    first.write(post(&"1".repeat(500)));
+    house.writes.wait_for(1);
+    let mut client = house.get("/v1/events", UPGRADE);
+    client.until("\"replay\":0}");
+    let publish = |reference: u64, body: &str| {
+        text(&format!("{{\"op\":\"publish\",\"ref\":{reference},\"channel\":\"x\",\"data\":{body}}}"))
+    };
+    client.write(publish(1, &"2".repeat(600)));
+    client.write([publish(2, &"2".repeat(600)), publish(3, "3")].concat());
+    for reference in 1..=2 {
+        let reply = client.until("}}");
+        assert!(reply.contains(&format!("\"ref\":{reference},\"error\"")) && reply.contains("overloaded"), "{reply}");
+    }
+    house.get("/v1/channels/y", "").answer();
+    house.writes.open();
+    let reply = client.until("}}");
+    assert!(reply.contains("\"ref\":3,\"ok\""), "{reply}");
+}
+
+/// Nothing counts as unanswered that is hyper's.
+#[test]
+fn what_is_handed_over_is_not_waited_for() {
+    let house = House::new(Limits::default(), 1);
+    let mut client = house.connect();
+    client.write("POST /v1/channels/x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nwr");
+    std::thread::sleep(Duration::from_millis(100));
+    client.write("ongDELETE /v1/channels/x HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(client.answer().0.contains(" 400 "));
+    house.wait_until("it is handed over", |house| house.transports.sockets().open() == 0);
+    let idle = house.shards.as_ref().unwrap().idle();
+    house.runtime.block_on(async { tokio::time::timeout(PATIENCE, idle).await.expect("waits for nobody") });
+}

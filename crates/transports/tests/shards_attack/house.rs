@@ -60,6 +60,9 @@ impl Front for Plain {
     }
 
     fn draft(&self, head: &Head<'_>, channel: &str, body: Bytes) -> Result<Draft, Problem> {
+        if &body[..] == b"wrong" {
+            return Err(Problem::new(bongsu_core::ErrorCode::BadRequest, "wrong"));
+        }
         let value = |name: &str| head.query.split('&').find_map(|pair| pair.strip_prefix(name));
         let mut draft = draft(channel, value("type="), body);
         draft.store = value("store=") != Some("false");
@@ -132,6 +135,7 @@ impl Gate {
 pub(crate) struct GatedLog {
     inner: MemoryLog,
     gate: Arc<Gate>,
+    writes: Arc<Gate>,
     instant: bool,
     slow: Duration,
     reads: AtomicU64,
@@ -145,6 +149,10 @@ impl Log for GatedLog {
         self.inner.head()
     }
     fn append(&self, groups: Vec<Group>, now: Millis) -> Result<AppendOutcome, LogError> {
+        // An empty publish asks whether the log is well.
+        if groups.iter().any(|group| !group.entries.is_empty()) {
+            self.writes.pass();
+        }
         self.inner.append(groups, now)
     }
     fn maintain(&self, now: Millis) -> Result<Vec<Trim>, LogError> {
@@ -192,6 +200,8 @@ pub(crate) struct House {
     pub(crate) shards: Option<Shards>,
     pub(crate) address: std::net::SocketAddr,
     pub(crate) gate: Arc<Gate>,
+    /// The same for appends.
+    pub(crate) writes: Arc<Gate>,
     pub(crate) runtime: tokio::runtime::Runtime,
     _running: Running,
 }
@@ -232,8 +242,16 @@ impl House {
         let Setup { limits, count, rules, instant, slow, send_buffer_bytes, clock } = setup;
         let rules = Arc::new(Rules::new(rules, Policy::default()));
         let gate = Arc::new(Gate::default());
+        let writes = Arc::new(Gate::default());
         let inner = MemoryLog::new(rules.clone(), LogConfig::default());
-        let log = Arc::new(GatedLog { inner, gate: gate.clone(), instant, slow, reads: AtomicU64::new(0) });
+        let log = Arc::new(GatedLog {
+            inner,
+            gate: gate.clone(),
+            writes: writes.clone(),
+            instant,
+            slow,
+            reads: AtomicU64::new(0),
+        });
         let (hub, running) = Hub::start(log, rules, &limits, clock).unwrap();
         let transports = Transports::new(hub.clone(), limits.clone(), Arc::new(Counting::default()));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -253,7 +271,7 @@ impl House {
             runtime: runtime.handle().clone(),
         });
         let shards = Some(shards.unwrap());
-        Self { hub, transports, shards, address, gate, runtime, _running: running }
+        Self { hub, transports, shards, address, gate, writes, runtime, _running: running }
     }
 
     /// With a ring that holds nothing: whoever is not there reads from the disk.
@@ -266,6 +284,13 @@ impl House {
         let draft = draft(channel, kind, data.into());
         self.hub.publish(vec![draft], move |result| done.send(result).unwrap()).unwrap();
         answer.recv().unwrap().unwrap();
+    }
+
+    pub(crate) fn publish_for_seq(&self, channel: &str, data: impl Into<Bytes>) -> u64 {
+        let (done, answer) = std::sync::mpsc::channel();
+        let draft = draft(channel, None, data.into());
+        self.hub.publish(vec![draft], move |result| done.send(result).unwrap()).unwrap();
+        answer.recv().unwrap().unwrap()[0].id.unwrap().seq.0
     }
 
     pub(crate) fn publish(&self, channel: &str, data: impl Into<Bytes>) {
@@ -297,6 +322,7 @@ impl House {
 impl Drop for House {
     fn drop(&mut self) {
         self.gate.open();
+        self.writes.open();
         if let Some(shards) = self.shards.take() {
             shards.stop();
         }

@@ -239,16 +239,16 @@ impl Heard {
 
 /// What came, up to objects.
 #[derive(Default)]
-struct Parser {
-    raw: Vec<u8>,
+pub(super) struct Parser {
+    pub(super) raw: Vec<u8>,
     body: Vec<u8>,
-    head: bool,
+    pub(super) head: bool,
     ended: bool,
 }
 
 impl Parser {
     /// The whole objects at the front.
-    fn objects(&mut self, way: &str) -> Vec<Value> {
+    pub(super) fn objects(&mut self, way: &str) -> Vec<Value> {
         if !self.head {
             let Some(end) = self.raw.windows(4).position(|window| window == b"\r\n\r\n") else { return Vec::new() };
             let head = String::from_utf8(self.raw.drain(..end + 4).collect()).unwrap();
@@ -464,7 +464,7 @@ pub(super) fn storm(seed: u64, seconds: u64, clients: u64) {
     let ring_bytes_max = [1, 3_000, 60_000, 8 << 20][dice.below(4) as usize];
     let count = [1, 3][dice.below(2) as usize];
     let instant = dice.one_in(2);
-    let slow = Duration::from_millis([0, 1, 15][dice.below(3) as usize]);
+    let slow = Duration::from_millis([0, 1, 3][dice.below(3) as usize]);
     let send_buffer_bytes = [None, Some(2_000), Some(20_000)][dice.below(3) as usize];
     let what = format!(
         "seed {seed}: ring {ring_bytes_max}, {count} shards, instant {instant}, slow {slow:?}, send {send_buffer_bytes:?}"
