@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bongsu_core::log::LogUsage;
 use bongsu_hub::Figures;
+use bongsu_transports::Memory;
 use http::{HeaderValue, header};
 
 use crate::App;
@@ -58,16 +59,19 @@ struct Reading<'a> {
     app: &'a App,
     figures: &'a Figures,
     log: LogUsage,
+    memory: Memory,
     process: Process,
 }
 
 /// `GET /metrics`.
 pub(crate) async fn page(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, MEDIA_TYPE)], render(&app)).into_response()
+    ([(header::CONTENT_TYPE, MEDIA_TYPE)], render(&app).await).into_response()
 }
 
-fn render(app: &App) -> String {
-    let reading = Reading { app, figures: app.hub.figures(), log: app.hub.log_usage(), process: Process::read() };
+async fn render(app: &App) -> String {
+    let memory = app.transports.memory().await;
+    let log = app.hub.log_usage();
+    let reading = Reading { app, figures: app.hub.figures(), log, memory, process: Process::read() };
     let mut page = String::with_capacity(8 << 10);
     for metric in METRICS {
         (metric.read)(&reading, &mut Samples::begin(&mut page, metric));

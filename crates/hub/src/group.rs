@@ -144,6 +144,9 @@ pub struct ColdRead {
 }
 
 impl Group {
+    /// What a place takes among the members of its channel, in bytes.
+    pub const PLACE_BYTES: usize = size_of::<u32>();
+
     pub(crate) fn new(shared: Arc<Shared>, wake: Arc<dyn Wake>) -> Self {
         let bell = Arc::new(Bell { wake, rung: Mutex::default() });
         Self { shared, bell, rooms: Slab::new(), by_name: HashMap::new() }

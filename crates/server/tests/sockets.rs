@@ -118,6 +118,31 @@ async fn sockets_beyond_the_bound_wait_until_one_is_closed() {
 }
 
 #[tokio::test]
+async fn what_connections_hold_is_on_the_page() {
+    let server = Server::start(2, Limits::default()).await;
+    let mut readers = Vec::new();
+    for _ in 0..10 {
+        let mut reader = server.connect().await;
+        reader.write("GET /v1/channels/a HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n").await;
+        reader.read_until("$live").await;
+        readers.push(reader);
+    }
+    let figure = |page: &str, name: &str| -> usize {
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("{name}{{transport=\"sse\"}} ")));
+        line.unwrap_or_else(|| panic!("{name}: {page}")).parse().unwrap()
+    };
+    let page = server.connect().await.get("/metrics").await;
+    assert_eq!(figure(&page, "bongsu_shard_connections"), 10);
+    assert_eq!(figure(&page, "bongsu_hyper_connections"), 0);
+    let bytes = figure(&page, "bongsu_connection_memory_bytes");
+    assert!((2_500..5_000).contains(&bytes), "{bytes}");
+    drop(readers);
+    while figure(&server.connect().await.get("/metrics").await, "bongsu_connection_memory_bytes") > 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn who_asks_nothing_is_given_up() {
     for shards in [0, 1] {
         let server = Server::start(shards, Limits { head_timeout: IDLE, ..Limits::default() }).await;

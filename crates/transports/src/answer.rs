@@ -34,6 +34,11 @@ impl Gathered {
         Self { elements: Vec::new(), events: 0, bytes: 0, limit, format, level: false }
     }
 
+    /// Bytes of heap held. The elements are shared with all who get the same events, so only the list counts.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.elements.capacity() * size_of::<Bytes>()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.elements.is_empty()
     }

@@ -30,6 +30,8 @@ struct Table {
     max: usize,
     by_id: Mutex<BTreeMap<ConnectionId, Arc<Slot>>>,
     by_way: [AtomicUsize; Way::ALL.len()],
+    /// Of them, those that have a task of their own.
+    by_way_tasks: [AtomicUsize; Way::ALL.len()],
 }
 
 /// One connection, as its driver and the rest of the server share it.
@@ -111,7 +113,14 @@ impl fmt::Display for ConnectionId {
 
 impl Connections {
     pub(crate) fn new(max: usize) -> Self {
-        Self { table: Arc::new(Table { max, by_id: Mutex::default(), by_way: Default::default() }) }
+        Self {
+            table: Arc::new(Table {
+                max,
+                by_id: Mutex::default(),
+                by_way: Default::default(),
+                by_way_tasks: Default::default(),
+            }),
+        }
     }
 
     /// Takes a place; `None` when all are taken.
@@ -125,7 +134,9 @@ impl Connections {
         }
         by_id.insert(id, slot.clone());
         drop(by_id);
-        self.table.by_way[read.way as usize].fetch_add(1, Ordering::Relaxed);
+        for count in self.table.counts(&slot) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         Some(Entry { table: self.table.clone(), id, slot })
     }
 
@@ -168,6 +179,12 @@ impl Connections {
         std::array::from_fn(|way| self.table.by_way[way].load(Ordering::Relaxed))
     }
 
+    /// How many of them hyper serves, in the same order.
+    #[must_use]
+    pub fn by_way_of_hyper(&self) -> [usize; Way::ALL.len()] {
+        std::array::from_fn(|way| self.table.by_way_tasks[way].load(Ordering::Relaxed))
+    }
+
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -184,6 +201,13 @@ impl Connections {
 impl Table {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Arc<Slot>>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the connection of this slot is counted.
+    fn counts(&self, slot: &Slot) -> impl Iterator<Item = &AtomicUsize> {
+        let way = slot.way as usize;
+        let task = matches!(slot.call, Call::Task(_)).then_some(&self.by_way_tasks[way]);
+        std::iter::once(&self.by_way[way]).chain(task)
     }
 }
 
@@ -228,6 +252,17 @@ impl Entry {
         self.id
     }
 
+    /// Bytes of heap held by the place: its slot and its line in the table, with the names of its channels.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        // What a text or a slot that is shared has before it: two counts.
+        const COUNTS_BYTES: usize = 2 * size_of::<usize>();
+        let said = self.slot.said();
+        let names: usize = said.channels.iter().map(|name| COUNTS_BYTES + name.as_str().len()).sum();
+        let list = if said.channels.spilled() { said.channels.capacity() * size_of::<ChannelName>() } else { 0 };
+        let close = said.close.as_ref().map_or(0, |close| size_of::<Close>() + close.reason.len());
+        size_of::<(ConnectionId, Arc<Slot>)>() + COUNTS_BYTES + size_of::<Slot>() + names + list + close
+    }
+
     /// Why the connection should end, if it should; told once.
     pub(crate) fn take_close(&self) -> Option<Close> {
         self.slot.said().close.take().map(|close| *close)
@@ -242,6 +277,8 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.table.lock().remove(&self.id);
-        self.table.by_way[self.slot.way as usize].fetch_sub(1, Ordering::Relaxed);
+        for count in self.table.counts(&self.slot) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

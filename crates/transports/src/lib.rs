@@ -14,6 +14,7 @@ mod connections;
 mod driver;
 mod echo;
 mod long_poll;
+mod memory;
 mod poll;
 mod response;
 mod session;
@@ -45,11 +46,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use body::Body;
 pub use connections::{ConnectionInfo, Connections};
+pub use memory::{Held, Memory};
 pub use sockets::{Pauses, SocketPlace, Sockets};
 pub use websocket::Alive;
 
 use admission::Admission;
 use connections::{Call, ConnectionId, Entry};
+use memory::Census;
 use signal::Signal;
 
 /// The five ways over one hub. Cheap to clone.
@@ -89,6 +92,7 @@ pub(crate) struct Context {
     draining: AtomicBool,
     /// A permit per byte of polling answers that are not yet taken by their clients.
     answer_bytes: Arc<Semaphore>,
+    census: Census,
 }
 
 impl Transports {
@@ -108,6 +112,7 @@ impl Transports {
             started: Instant::now(),
             draining: AtomicBool::new(false),
             answer_bytes: Arc::new(Semaphore::new(ANSWER_BYTES_IN_FLIGHT_MAX)),
+            census: Census::default(),
         };
         Self { context: Arc::new(context) }
     }
@@ -148,6 +153,12 @@ impl Transports {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.context.connections
+    }
+
+    /// What connections hold by each way, as far as that is known: on shards. A shard that does not answer within a second
+    /// is given as it last was.
+    pub async fn memory(&self) -> Memory {
+        self.context.census.take().await
     }
 
     /// How many handshakes were told to come back later.

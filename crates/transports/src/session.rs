@@ -177,6 +177,15 @@ impl Session {
         }
     }
 
+    /// Bytes of heap held: 0 once it has opened.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match &self.state {
+            State::Opening(opening) => size_of::<Opening>() + opening.connection.capacity(),
+            State::Closing(close) => size_of::<Close>() + close.reason.len(),
+            State::Open | State::Ended => 0,
+        }
+    }
+
     /// Whether it only has to send what is new: it has opened and was not told to end.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.state, State::Open)

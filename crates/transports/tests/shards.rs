@@ -16,8 +16,8 @@ use bongsu_core::policy::{Policy, Rules};
 use bongsu_core::{Chance, Clock, Millis, Payload, PayloadKind, Problem};
 use bongsu_hub::{Hub, Running};
 use bongsu_log::{LogConfig, MemoryLog};
-use bongsu_transports::Transports;
 use bongsu_transports::shard::{Front, HandedOver, Route, Settings, Shards};
+use bongsu_transports::{Held, Memory, Transports};
 use bongsu_wire::http1::{Head, Method};
 use bytes::Bytes;
 
@@ -357,6 +357,106 @@ fn a_publish_of_a_client_that_leaves_is_taken() {
         assert!(client.answer().1.contains(&format!("\"offset\":{n}")));
         assert_eq!(client.to_end(), "");
     }
+}
+
+/// Connections that were opened for a count, with the name under which they are counted.
+type Opened = (&'static str, Vec<Client>);
+
+/// As many connections as `count` of every kind that can be kept open.
+fn of_every_kind(house: &House, count: usize) -> Vec<Opened> {
+    let many = |open: &dyn Fn() -> Client| -> Vec<Client> { (0..count).map(|_| open()).collect() };
+    let streams = |accept: &'static str| {
+        move || {
+            let mut client = house.get("/v1/channels/some:channel", &format!("Accept: {accept}\r\n"));
+            client.until("$live");
+            client
+        }
+    };
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let kept = || {
+        let mut client = house.get("/v1/channels/some:channel", "");
+        client.answer();
+        client
+    };
+    let socket = || {
+        let mut client = house.get("/v1/channels/some:channel", upgrade);
+        client.until("$live");
+        client
+    };
+    vec![
+        ("longpoll", many(&|| house.get("/v1/channels/some:channel?wait=60", ""))),
+        ("stream", many(&streams("application/x-ndjson"))),
+        ("sse", many(&streams("text/event-stream"))),
+        ("websocket", many(&socket)),
+        ("none", many(&kept)),
+    ]
+}
+
+impl House {
+    fn held(&self, kind: &str) -> Held {
+        let mut found = Held::default();
+        self.runtime.block_on(self.transports.memory()).each(|name, held| {
+            if name == kind {
+                found = held;
+            }
+        });
+        found
+    }
+
+    /// What is held by connections of a kind once it is as it should be.
+    fn held_when(&self, kind: &str, right: impl Fn(Held) -> bool) -> usize {
+        for _ in 0..4_000 {
+            let held = self.held(kind);
+            if right(held) {
+                return held.bytes;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("{kind}: {:?}", self.held(kind));
+    }
+}
+
+#[test]
+fn what_connections_hold_is_told_and_given_back() {
+    const COUNT: usize = 40;
+    let house = House::new(Limits::default(), 2);
+    assert_eq!(house.held_when("none", |held| held.connections == 0), 0);
+    let opened = of_every_kind(&house, COUNT);
+    for (kind, clients) in opened {
+        // In a debug build the sockets of mio are larger.
+        let (least, most) = match kind {
+            "none" => (56, 100),
+            "longpoll" => (350, 480),
+            "websocket" => (440, 560),
+            _ => (340, 460),
+        };
+        let each = house.held_when(kind, |held| held.connections == COUNT) / COUNT;
+        assert!((least..=most).contains(&each), "{kind}: {each} bytes each");
+        drop(clients);
+        assert_eq!(house.held_when(kind, |held| held.connections == 0), 0, "{kind}");
+    }
+    assert_eq!(house.runtime.block_on(house.transports.memory()), Memory::default());
+}
+
+#[test]
+fn what_is_unread_and_unsent_counts() {
+    const EVENT_BYTES: usize = 64 << 10;
+    let house = House::new(Limits::default(), 1);
+    for _ in 0..120 {
+        house.publish("a", format!("\"{}\"", "x".repeat(EVENT_BYTES)));
+    }
+    let mut halves = house.connect();
+    halves.write(format!("GET /v1/channels/a HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(5_000)));
+    house.held_when("none", |held| held.bytes > 5_000);
+    drop(halves);
+    assert_eq!(house.held_when("none", |held| held.connections == 0), 0);
+    // An answer of several MiB, of which the kernel takes a part.
+    let mut slow = house.get("/v1/channels/a?since=start", "");
+    slow.until("\r\n\r\n");
+    house.held_when("none", |held| held.bytes > 1 << 20);
+    slow.until("\"retry_ms\"");
+    house.held_when("none", |held| held.bytes < 200);
 }
 
 #[test]

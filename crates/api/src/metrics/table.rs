@@ -62,6 +62,22 @@ metrics! {
         };
     Gauge "bongsu_connections_max" "The bound of the same (connections_max)"
         = |now, samples| samples.value(now.app.limits.connections_max);
+    Gauge "bongsu_hyper_connections" ["transport"]
+        "Of bongsu_connections, those that hyper serves: HTTP/2, what is not plain HTTP/1.1, and all where there are no shards"
+        = |now, samples| {
+            for (way, count) in Way::ALL.into_iter().zip(now.app.transports.connections().by_way_of_hyper()) {
+                samples.with(&[way.as_str()], count);
+            }
+        };
+    Gauge "bongsu_shard_connections" ["transport"]
+        "Connections on shards: also polls that are being answered, and as `none` those that read nothing just now, such as between two requests"
+        = |now, samples| now.memory.each(|way, held| samples.with(&[way], held.connections));
+    Gauge "bongsu_connection_memory_bytes" ["transport"]
+        "Memory held for the connections of bongsu_shard_connections and for nobody else: the socket's entry and timer, what is \
+         going on, its place among the readers of its channels and in the table of connections, requests that came in part and \
+         answers that are not sent. Not counted: what many share (events, rings, channels), what the allocator adds, the \
+         kernel's buffers, and the connections of hyper. A shard that does not answer within a second counts as it last was"
+        = |now, samples| now.memory.each(|way, held| samples.with(&[way], held.bytes));
     Gauge "bongsu_sockets" "Open sockets, those that have asked nothing included"
         = |now, samples| samples.value(now.app.transports.sockets().open());
     Gauge "bongsu_sockets_max" "The bound of the same (sockets_max)"

@@ -93,6 +93,29 @@ async fn metrics_count_what_happened() {
 }
 
 #[tokio::test]
+async fn connections_of_hyper_are_counted_as_such() {
+    let server = Server::start().await;
+    let mut reader = server.raw(b"GET /v1/channels/a HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n").await;
+    reader.read_until("$live").await;
+    let page = metrics(&server).await;
+    let expected = [
+        "bongsu_connections{transport=\"sse\"} 1",
+        "bongsu_hyper_connections{transport=\"sse\"} 1",
+        "bongsu_hyper_connections{transport=\"websocket\"} 0",
+        // There are no shards here.
+        "bongsu_shard_connections{transport=\"sse\"} 0",
+        "bongsu_connection_memory_bytes{transport=\"none\"} 0",
+    ];
+    for line in expected {
+        assert!(page.lines().any(|one| one == line), "{line}\n{page}");
+    }
+    drop(reader);
+    while !metrics(&server).await.contains("\nbongsu_hyper_connections{transport=\"sse\"} 0\n") {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn every_sample_belongs_to_a_metric() {
     let server = Server::start().await;
     server.publish("a", "1").await;

@@ -220,6 +220,17 @@ impl<C> Subscription<C> {
         }
     }
 
+    /// Bytes of heap held: 0 for one that reads every type of one channel.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let lanes = if self.lanes.spilled() { self.lanes.capacity() * size_of::<Lane<C>>() } else { 0 };
+        let types = self.types.as_ref().map_or(0, |types| {
+            let texts: usize = types.iter().flatten().map(|kind| kind.as_str().len()).sum();
+            size_of_val(&**types) + types.capacity() * size_of::<Option<EventType>>() + texts
+        });
+        lanes + types
+    }
+
     fn position(&self) -> Seq {
         self.lanes.iter().map(|lane| lane.after).min().unwrap_or(self.base)
     }

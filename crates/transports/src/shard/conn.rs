@@ -15,7 +15,7 @@ use super::publish::Publishing;
 use super::request::{Opening, Stash};
 use super::socket::Socket;
 use super::stream::Streaming;
-use super::wheel::Tick;
+use super::wheel::{Tick, Wheel};
 use crate::SocketPlace;
 
 /// What is left of a write and is not longer than this is copied, so that it does not hold the larger buffer it was in,
@@ -137,6 +137,33 @@ impl Conn {
             State::Request | State::Publishing(_) | State::Lingering => return None,
         };
         Some((way, member.remove(|_| true).into()))
+    }
+
+    /// By which way it reads, if it does.
+    pub(crate) fn way(&self) -> Option<Way> {
+        match &self.state {
+            State::Opening(opening) => Some(opening.asked.read.way),
+            State::Polling(polling) => Some(polling.way()),
+            State::Streaming(streaming) => Some(streaming.way),
+            State::Socket(socket) => socket.is_reader().then_some(Way::WebSocket),
+            State::Request | State::Publishing(_) | State::Lingering => None,
+        }
+    }
+
+    /// Bytes held for it and for nobody else, its entry among the connections and that in the wheel included.
+    pub(crate) fn bytes(&self) -> usize {
+        let timer = if self.scheduled == Tick::MAX { 0 } else { Wheel::ENTRY_BYTES };
+        let unsent = self.unsent.as_ref().map_or(0, |unsent| size_of::<Bytes>() + unsent.len());
+        let stash = self.stash.as_ref().map_or(0, |stash| size_of::<Stash>() + stash.heap_bytes());
+        let state = match &self.state {
+            State::Request | State::Lingering => 0,
+            State::Opening(opening) => size_of::<Opening>() + opening.heap_bytes(),
+            State::Publishing(publishing) => size_of::<Publishing>() + publishing.heap_bytes(),
+            State::Polling(polling) => size_of::<Polling>() + polling.heap_bytes(),
+            State::Streaming(streaming) => size_of::<Streaming>() + streaming.heap_bytes(),
+            State::Socket(socket) => size_of::<Socket>() + socket.heap_bytes(),
+        };
+        size_of::<Self>() + timer + unsent + stash + state
     }
 
     /// Whether everything that was said has been taken by the socket.

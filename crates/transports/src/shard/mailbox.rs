@@ -11,8 +11,9 @@ use bongsu_core::Problem;
 use bongsu_hub::{Fetched, Found, Published, Wake};
 use mio::Waker;
 use mio::net::TcpStream;
+use tokio::sync::oneshot;
 
-use crate::SocketPlace;
+use crate::{Memory, SocketPlace};
 
 /// A connection of a shard. Its number is used again, its generation is not for a long time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) enum Letter {
     Fetched(Key, Result<Fetched, Problem>),
     /// The publish of this number was answered.
     Published(Key, u32, Result<Vec<Published>, Problem>),
+    /// Somebody wants to know what the connections hold.
+    Census(oneshot::Sender<Memory>),
     /// Connections without a request end.
     Drain,
     /// The thread ends.

@@ -7,10 +7,11 @@
 //!
 //! Where things are: `thread` the rounds of the loop, `conn` a connection, `request` from bytes to what is asked, `publish`,
 //! `poll`, `stream` and `socket` what is answered, `fanout` how an event gets to many, `mailbox` how others reach the
-//! thread, `wheel` the timers, `front` what is asked of the layer above. It is the second driver of the same
+//! thread, `wheel` the timers, `census` what connections hold, `front` what is asked of the layer above. It is the second driver of the same
 //! [`session`](crate::session); it must not know what channels are for, nor who may read them.
 
 mod answer;
+mod census;
 mod conn;
 mod fanout;
 mod front;
@@ -73,13 +74,15 @@ pub(crate) struct Figures {
 }
 
 impl Shards {
-    /// Starts the threads. The first accepts for all.
+    /// Starts the threads. The first accepts for all. What their connections hold is told by [`Transports::memory`], for the
+    /// first shards that are started over the same transports.
     ///
     /// # Errors
     /// The operating system gives no poll or no thread.
     pub fn start(settings: Settings) -> io::Result<Self> {
         let polls: Vec<mio::Poll> = (0..settings.count.max(1)).map(|_| mio::Poll::new()).collect::<Result<_, _>>()?;
         let mailboxes: Arc<[_]> = polls.iter().map(thread::mailbox).collect::<Result<_, _>>()?;
+        settings.transports.context.census.set_shards(mailboxes.clone());
         let figures = Arc::new(Figures::default());
         settings.listener.set_nonblocking(true)?;
         let mut listener = Some(mio::net::TcpListener::from_std(settings.listener.try_clone()?));

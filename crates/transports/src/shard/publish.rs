@@ -25,6 +25,11 @@ pub(crate) struct Publishing {
 }
 
 impl Publishing {
+    /// Bytes of heap held. The event itself is the hub's.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.marks.len()
+    }
+
     /// The client has ended its side: nothing will come after the answer.
     pub(crate) fn end_after(&self, closing: &mut bool) {
         *closing = true;

@@ -38,6 +38,20 @@ impl Replies {
         self.0.get_or_insert_default().replies.push_back(Reply { reference, outcome: Outcome::Known(outcome) });
     }
 
+    /// Bytes of heap held: 0 while nothing waits.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| {
+            let texts = waiting.replies.iter().map(|reply| {
+                let outcome = match &reply.outcome {
+                    Outcome::Known(Ok(text)) => text.capacity(),
+                    Outcome::Known(Err(_)) | Outcome::Awaited(_) => 0,
+                };
+                reply.reference.as_ref().map_or(0, String::capacity) + outcome
+            });
+            size_of::<Waiting>() + waiting.replies.capacity() * size_of::<Reply>() + texts.sum::<usize>()
+        })
+    }
+
     /// Adds one that comes with the answer to the publish of this number.
     pub(crate) fn expect(&mut self, reference: Option<String>, number: u32) {
         self.0.get_or_insert_default().replies.push_back(Reply { reference, outcome: Outcome::Awaited(number) });

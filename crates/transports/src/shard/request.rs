@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 
 use bongsu_core::cursor::Since;
 use bongsu_core::error::Retry;
-use bongsu_core::event::Encoding;
+use bongsu_core::event::{Encoding, EventType};
 use bongsu_core::read::{From, ReadRequest, Way};
-use bongsu_core::{Control, Problem};
-use bongsu_hub::{Found, Place, Search};
+use bongsu_core::{ChannelName, Control, Problem};
+use bongsu_hub::{Found, Group, Place, Search};
 use bongsu_wire::http1::{self, Head, Method, Parsed};
 use bongsu_wire::websocket::handshake;
 use bongsu_wire::{framing, query};
@@ -39,6 +39,11 @@ pub(crate) struct Stash {
 }
 
 impl Stash {
+    /// Bytes of heap held.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -70,6 +75,23 @@ pub(crate) struct Asked {
 pub(crate) struct Opening {
     pub(crate) asked: Asked,
     pub(crate) places: SmallVec<[Place; 1]>,
+}
+
+impl Opening {
+    /// Bytes of heap held, and held for it in its channels and in the table of connections.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let Asked { read, marks, entry, accept, newest, .. } = &self.asked;
+        let newest = newest.as_ref().map_or(0, |(read, _)| read_bytes(read));
+        let entry = entry.as_ref().map_or(0, Entry::heap_bytes);
+        let places = if self.places.spilled() { self.places.capacity() * size_of::<Place>() } else { 0 };
+        let members = self.places.len() * Group::PLACE_BYTES;
+        read_bytes(read) + newest + marks.len() + accept.capacity() + entry + places + members
+    }
+}
+
+/// Bytes of heap held by a read.
+pub(super) fn read_bytes(read: &ReadRequest) -> usize {
+    read.channels.capacity() * size_of::<ChannelName>() + read.types.capacity() * size_of::<Option<EventType>>()
 }
 
 /// What becomes of the bytes at the front.

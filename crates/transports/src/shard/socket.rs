@@ -51,6 +51,23 @@ enum Peer {
 }
 
 impl Socket {
+    /// Whether somebody reads on it.
+    pub(crate) fn is_reader(&self) -> bool {
+        matches!(self.peer, Peer::Reader { .. })
+    }
+
+    /// Bytes of heap held, and held for it in its channels and in the table of connections.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let peer = match &self.peer {
+            Peer::Echo => 0,
+            Peer::Reader { streaming, replies, ending, .. } => {
+                let ending = ending.as_ref().map_or(0, |ending| size_of_val(&**ending) + ending.1.capacity());
+                streaming.heap_bytes() + replies.heap_bytes() + ending
+            }
+        };
+        self.frames.buffered_bytes() + peer
+    }
+
     pub(crate) fn reading_mut(&mut self) -> Option<&mut Streaming> {
         match &mut self.peer {
             Peer::Echo => None,

@@ -41,6 +41,12 @@ pub(crate) struct Streaming {
 const _: () = assert!(size_of::<Streaming>() <= 136);
 
 impl Streaming {
+    /// Bytes of heap held, and held for it in its channels and in the table of connections.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let places = self.member.channels().count() * Group::PLACE_BYTES;
+        self.member.heap_bytes() + places + self.session.heap_bytes() + self.entry.heap_bytes()
+    }
+
     /// Ends the session if somebody has asked for it.
     pub(crate) fn heed_close(&mut self) {
         if let Some(close) = self.entry.take_close() {

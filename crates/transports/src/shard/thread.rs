@@ -19,6 +19,7 @@ use slab::Slab;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::runtime::Handle;
 
+use super::census::Counting;
 use super::conn::{Conn, State};
 use super::wheel::{TICK, Tick, Wheel};
 use super::{Figures, Front, HandedOver, Key, Letter, Mailbox, Settings};
@@ -74,6 +75,8 @@ pub(super) struct Thread {
     pub(super) publishes: u32,
     /// Publishes were handed in to the hub, which is to carry on with them once the round has brought them all.
     pub(super) handed_in: bool,
+    /// A census in progress.
+    pub(super) counting: Option<Counting>,
     pub(super) draining: bool,
     stopping: bool,
 }
@@ -127,6 +130,7 @@ impl Thread {
             buffer: vec![0; READ_BYTES],
             publishes: 0,
             handed_in: false,
+            counting: None,
             draining: false,
             stopping: false,
         })
@@ -155,6 +159,7 @@ impl Thread {
             self.take_turns();
             self.carry_on();
             self.end_gathering();
+            self.count_on();
             self.wheel.advance(self.tick, &mut fired);
             for (index, at) in fired.drain(..) {
                 self.on_timer(index, at);
@@ -169,7 +174,10 @@ impl Thread {
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let busy = !self.turns.is_empty() || !self.rooms.is_empty() || (self.accepts && self.accept_again.is_none());
+        let busy = !self.turns.is_empty()
+            || !self.rooms.is_empty()
+            || self.counting.is_some()
+            || (self.accepts && self.accept_again.is_none());
         let timeout = if busy || !self.mailbox.may_sleep() { Some(Duration::ZERO) } else { self.patience() };
         let polled = self.poll.poll(events, timeout);
         self.mailbox.awake();
@@ -297,6 +305,7 @@ impl Thread {
                 Letter::Found(key, found) => self.on_found(key, found),
                 Letter::Fetched(key, fetched) => self.on_fetched(key, fetched),
                 Letter::Published(key, number, answer) => self.on_published(key, number, answer),
+                Letter::Census(answer) => self.counting = Some(Counting::new(answer)),
                 Letter::Drain => self.drain(),
                 Letter::Stop => self.stopping = true,
             }

@@ -22,6 +22,9 @@ pub(crate) struct Wheel {
 }
 
 impl Wheel {
+    /// What a timer takes, in bytes.
+    pub(crate) const ENTRY_BYTES: usize = size_of::<u32>();
+
     pub(crate) fn new() -> Self {
         Self { slots: vec![Vec::new(); SLOTS], now: 0, first: Tick::MAX }
     }
