@@ -138,10 +138,11 @@ pub const OPTIONS: &[Opt<Config>] = &[
         "Those included that have asked nothing yet. `auto`: a tenth more than `connections_max`. Beyond it who comes waits \
          in the backlog of the operating system."),
     opt!(Config, "limits.handshakes_per_second", Kind::Count(1, 1_000_000), limits.handshakes_per_second,
-        "How many streams and WebSockets are opened a second",
-        "Beyond it a client is told when to come back, and is let in then."),
+        "How many new readers are let in a second",
+        "The first read of an HTTP/1.1 connection counts, and each stream and WebSocket of HTTP/2. Beyond it a client is told \
+         when to come back, and is let in then."),
     opt!(Config, "limits.handshakes_burst", Kind::Count(1, 10_000_000), limits.handshakes_burst,
-        "How many streams and WebSockets are opened at once after a quiet time", ""),
+        "How many new readers are let in at once after a quiet time", ""),
     opt!(Config, "limits.publishes_in_flight_max", Kind::Count(1, 10_000_000), limits.publishes_in_flight_max,
         "The most events waiting for the log", "Beyond it a publish is answered 503 with a time to come back."),
     opt!(Config, "limits.publish_bytes_in_flight_max", Kind::Bytes(MIB, TIB), limits.publish_bytes_in_flight_max,
