@@ -109,14 +109,16 @@ impl Conn {
     /// Whether what comes can be taken now. What cannot waits in the kernel, which makes the client wait.
     pub(crate) fn takes_input(&self) -> bool {
         match &self.state {
-            State::Request => self.is_clear() && !self.closing,
+            State::Request => self.is_clear() && !self.closing && self.has_stash_room(),
             // Read on for a while, because that is how the end of a connection is noticed.
-            State::Opening(_) | State::Publishing(_) | State::Polling(_) => {
-                self.stash.as_ref().is_none_or(|stash| stash.len() < STASH_BYTES_MAX)
-            }
+            State::Opening(_) | State::Publishing(_) | State::Polling(_) => self.has_stash_room(),
             State::Socket(socket) => self.stash.is_none() && socket.takes_input(self.unsent_bytes()),
             State::Streaming(_) | State::Lingering => true,
         }
+    }
+
+    fn has_stash_room(&self) -> bool {
+        self.stash.as_ref().is_none_or(|stash| stash.len() < STASH_BYTES_MAX)
     }
 
     /// Keeps what comes before its turn.

@@ -28,6 +28,9 @@ use crate::{session, sse, websocket};
 /// How often a connection is read before others get their turn.
 const READS_MAX: usize = 4;
 
+/// How many requests of one connection are answered before others get their turn.
+const REQUESTS_MAX: usize = 32;
+
 /// What came and could not be looked at yet.
 #[derive(Default)]
 pub(crate) struct Stash {
@@ -201,6 +204,8 @@ impl Thread {
             State::Streaming(_) | State::Lingering => return,
             // What a client sends right behind its handshake is its first frame.
             State::Socket(_) => self.queue(index),
+            // As many requests were answered as one turn may.
+            State::Request if conn.is_clear() && stash.searched == 0 && !wanted => self.queue(index),
             _ => {}
         }
         self.conns[index as usize].stash = Some(stash);
@@ -211,7 +216,7 @@ impl Thread {
     /// was searched for the end of its head, and how long it must be to be looked at again.
     fn answer_all(&mut self, index: u32, bytes: &[u8], searched: usize, wanted: usize) -> (usize, usize, usize) {
         let (mut used, mut searched, mut wanted) = (0, searched, wanted);
-        loop {
+        for _ in 0..REQUESTS_MAX {
             let rest = &bytes[used..];
             let Some(conn) = self.conns.get(index as usize) else { return (bytes.len(), 0, 0) };
             if rest.is_empty() || !matches!(conn.state, State::Request) || !conn.is_clear() || conn.closing {
@@ -229,6 +234,7 @@ impl Thread {
                 }
             }
         }
+        (used, searched, wanted)
     }
 
     fn step(&mut self, index: u32, bytes: &[u8], searched: &mut usize, wanted: &mut usize) -> Step {

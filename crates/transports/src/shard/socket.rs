@@ -26,6 +26,9 @@ use crate::{echo, talk, websocket};
 /// the place of an earlier one (RFC 6455 §5.5.3). Else a client that sends Pings and never reads fills the memory.
 const CONTROLS_BEHIND_BYTES: usize = 4 << 10;
 
+/// How many messages of one connection are heard before others get their turn.
+const MESSAGES_MAX: usize = 64;
+
 /// A WebSocket.
 pub(crate) struct Socket {
     frames: ws::Session,
@@ -163,7 +166,9 @@ impl Thread {
     pub(super) fn hear(&mut self, index: u32, mut bytes: &[u8]) {
         let now = self.millis();
         let mut out = Vec::new();
-        while self.listens(index)
+        let mut heard = 0..MESSAGES_MAX;
+        while heard.next().is_some()
+            && self.listens(index)
             && let Some(socket) = self.socket(index)
             && let Some(event) = socket.frames.receive(&mut bytes, now)
         {

@@ -338,7 +338,12 @@ impl Thread {
         let idle: Vec<u32> =
             self.conns.iter().filter(|(_, conn)| conn.is_between_requests()).map(|(i, _)| i as u32).collect();
         for index in idle {
-            self.close(index);
+            // A request that has arrived is answered, also at the moment of the drain.
+            self.conns[index as usize].readable = true;
+            self.on_readable(index);
+            if self.conns.get(index as usize).is_some_and(Conn::is_between_requests) {
+                self.close(index);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Suspicions, one test each.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use bongsu_core::limits::Limits;
@@ -405,4 +405,55 @@ fn what_is_handed_over_is_not_waited_for() {
     house.wait_until("it is handed over", |house| house.transports.sockets().open() == 0);
     let idle = house.shards.as_ref().unwrap().idle();
     house.runtime.block_on(async { tokio::time::timeout(PATIENCE, idle).await.expect("waits for nobody") });
+}
+
+#[test]
+fn a_request_that_has_come_before_the_drain_is_answered() {
+    let house = House::new(Limits::default(), 1);
+    let mut waiting = house.get("/v1/channels/x", "");
+    waiting.answer();
+    house.writes.shut();
+    let mut first = house.connect();
+    first.write(post("1"));
+    // The publisher's thread is the sequencer: the shard stands still.
+    house.writes.wait_for(1);
+    waiting.write(post("2"));
+    house.shards.as_ref().unwrap().drain();
+    house.writes.open();
+    assert!(first.answer().1.contains("\"offset\":1"));
+    assert!(waiting.answer().1.contains("\"offset\":2"));
+}
+
+/// A client that asks all the time does not hold up the others for more than one turn of few requests.
+#[test]
+fn a_flood_is_answered_in_turns() {
+    let house = House::new(Limits::default(), 1);
+    house.publish("y", "1");
+    house.writes.shut();
+    let mut first = house.connect();
+    first.write(post("1"));
+    house.writes.wait_for(1);
+    // Both are there when the shard looks again.
+    let mut flood = house.connect();
+    const REQUESTS: usize = 4_000;
+    let mut writing = flood.stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        writing.write_all("HEAD /v1/channels/y HTTP/1.1\r\nHost: h\r\n\r\n".repeat(REQUESTS).as_bytes()).unwrap();
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let mut other = house.connect();
+    other.get("/v1/channels/y", "");
+    std::thread::sleep(Duration::from_millis(100));
+    flood.stream.set_nonblocking(true).unwrap();
+    house.writes.open();
+    other.answer();
+    let mut answered = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(count @ 1..) = flood.stream.read(&mut buffer) {
+        answered += buffer[..count].windows(9).filter(|window| *window == b"HTTP/1.1 ").count();
+    }
+    eprintln!("{answered} of the flood were answered before one other");
+    assert!(answered < 600, "{answered} of the flood were answered before one other");
+    flood.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    let _ = writer.join();
 }
