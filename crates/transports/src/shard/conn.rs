@@ -2,12 +2,13 @@
 //!
 //! What is idle must be small: no buffers, no task, no timer of its own. What is seldom needed is in a box.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 
 use bongsu_core::read::Way;
 use bongsu_hub::Place;
 use bytes::Bytes;
 use mio::net::TcpStream;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smallvec::SmallVec;
 
 use super::poll::Polling;
@@ -182,7 +183,7 @@ impl Conn {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < bytes.len() {
-            match self.stream.write(&bytes[written..]) {
+            match send(&self.stream, &bytes[written..], SendFlags::NOSIGNAL).map_err(io::Error::from) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 // A short write means that there is no room: the next would only say so again.
                 Ok(count) => {
@@ -235,8 +236,8 @@ impl Conn {
     /// Reads once; `None` when there is nothing to read.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         loop {
-            match self.stream.read(buffer) {
-                Ok(count) => return Ok(Some(count)),
+            match recv(&self.stream, &mut *buffer, RecvFlags::empty()).map_err(io::Error::from) {
+                Ok((_, count)) => return Ok(Some(count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -68,6 +68,8 @@ pub(super) struct Thread {
     started: Instant,
     /// The present time of this round.
     pub(super) now: Instant,
+    /// The same by the clock on the wall.
+    wall: Millis,
     pub(super) tick: Tick,
     pub(super) date: DateLine,
     pub(super) buffer: Vec<u8>,
@@ -102,6 +104,7 @@ impl Thread {
         let mailbox = mailboxes[number].clone();
         let group = context.hub.group(mailbox.clone());
         let now = Instant::now();
+        let wall = context.hub.clock().now();
         Ok(Self {
             poll,
             number,
@@ -125,6 +128,7 @@ impl Thread {
             wheel: Wheel::new(),
             started: now,
             now,
+            wall,
             tick: 0,
             date: DateLine::default(),
             buffer: vec![0; READ_BYTES],
@@ -148,6 +152,7 @@ impl Thread {
                 panic!("a shard cannot wait for its sockets: {error}");
             }
             self.now = Instant::now();
+            self.wall = self.context.hub.clock().now();
             self.tick = Wheel::tick(self.now - self.started);
             for event in &events {
                 self.on_event(event);
@@ -498,7 +503,7 @@ impl Thread {
     }
 
     pub(super) fn wall_clock(&self) -> Millis {
-        self.context.hub.clock().now()
+        self.wall
     }
 
     /// Milliseconds on a clock that only goes forward.
