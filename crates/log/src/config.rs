@@ -19,8 +19,6 @@ pub struct LogConfig {
     /// How many bytes must stay free on the disk; below it appends are refused until there is space again. Without
     /// meaning for the memory log.
     pub disk_free_min: u64,
-    /// Without meaning: what is read from disk is remembered by the system alone.
-    pub cache_bytes: u64,
     /// The size at which a file of events is full, in bytes; the first few are smaller. Without meaning for the memory log.
     pub segment_bytes: u64,
 }
@@ -37,7 +35,6 @@ impl Default for LogConfig {
             channels_max: 1_000_000,
             total_bytes_max: 10 << 30,
             disk_free_min: 64 << 20,
-            cache_bytes: 32 << 20,
             segment_bytes: 32 << 20,
         }
     }

@@ -192,7 +192,7 @@ impl Client {
         }
     }
 
-    fn to_end(&mut self) -> String {
+    fn read_to_end(&mut self) -> String {
         while self.fill() {}
         String::from_utf8(std::mem::take(&mut self.read)).unwrap()
     }
@@ -355,7 +355,7 @@ fn a_publish_of_a_client_that_leaves_is_taken() {
         client.post("/v1/channels/x", "1");
         client.stream.shutdown(Shutdown::Write).unwrap();
         assert!(client.answer().1.contains(&format!("\"offset\":{n}")));
-        assert_eq!(client.to_end(), "");
+        assert_eq!(client.read_to_end(), "");
     }
 }
 
@@ -474,16 +474,16 @@ fn a_drain_tells_everybody() {
     let shards = house.shards.take().unwrap();
     house.transports.drain();
     shards.drain();
-    assert_eq!(idle.to_end(), "");
-    assert!(sse.to_end().contains("\"code\":1001"));
-    let end = stream.to_end();
+    assert_eq!(idle.read_to_end(), "");
+    assert!(sse.read_to_end().contains("\"code\":1001"));
+    let end = stream.read_to_end();
     assert!(end.contains("\"code\":1001") && end.ends_with("0\r\n\r\n"), "{end}");
     assert!(waiting.answer().1.contains("\"events\":[]"));
     house.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), shards.idle()).await.unwrap() });
     // Who comes now is told when to come back.
     let (head, _) = house.get("/v1/channels/x?wait=20", "").answer();
     assert!(head.starts_with("HTTP/1.1 503") && head.contains("retry-after: "), "{head}");
-    let late = house.get("/v1/channels/x", "Accept: text/event-stream\r\n").to_end();
+    let late = house.get("/v1/channels/x", "Accept: text/event-stream\r\n").read_to_end();
     assert!(late.starts_with("HTTP/1.1 200") && late.contains("retry: ") && late.contains("$close"), "{late}");
     shards.stop();
     assert_eq!(house.transports.connections().len(), 0);

@@ -57,6 +57,7 @@ pub enum ReadError {
 pub struct Subscription<C> {
     epoch: Epoch,
     /// The types that are wanted; none for all of them.
+    #[expect(clippy::box_collection, reason = "a boxed slice is eight bytes more, for every connection")]
     types: Option<Box<Vec<Option<EventType>>>>,
     /// Nearly all readers read one channel; theirs lies within.
     lanes: SmallVec<[Lane<C>; 1]>,

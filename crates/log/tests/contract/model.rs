@@ -17,7 +17,6 @@ const CONFIG: LogConfig = LogConfig {
     channels_max: 5,
     total_bytes_max: 12 * (EVENT_OVERHEAD_BYTES + 3),
     disk_free_min: 0,
-    cache_bytes: 0,
     // So small that segments are finished and rewritten all the time.
     segment_bytes: 2_048,
 };

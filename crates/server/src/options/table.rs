@@ -120,9 +120,6 @@ pub const OPTIONS: &[Opt<Config>] = &[
     opt!(Config, "storage.channels_max", Kind::Count(1, 1_000_000_000), storage.log.channels_max,
         "Keep at most this many channels", "A channel that ever was keeps its place. A publish to one more channel is answered 503."),
 
-    opt!(Config, "storage.log_cache_bytes", Kind::Bytes(MIB, TIB), storage.log.cache_bytes,
-        "Memory for parts of the log read from disk", "For readers who are further behind than `ring_bytes_max` holds."),
-
     opt!(Config, "limits.payload_bytes_max", PAYLOAD, limits.payload_bytes_max, "The largest payload of an event",
         "Counted before encoding. A rule may lower it for some channels."),
     opt!(Config, "limits.body_bytes_max", Kind::Bytes(KIB, 4 * GIB), limits.body_bytes_max,

@@ -42,6 +42,8 @@ pub(crate) struct Conn {
     pub(crate) read_closed: bool,
     /// The last write was cut short: wait for the kernel to tell that there is room.
     pub(crate) blocked: bool,
+    /// The client has ended its side, and is still owed answers.
+    pub(crate) ended: bool,
     /// Ends when everything is written.
     pub(crate) closing: bool,
     /// Is counted as unanswered, because a part of its request has come.
@@ -91,6 +93,7 @@ impl Conn {
             readable: false,
             read_closed: false,
             blocked: false,
+            ended: false,
             closing: false,
             expected: false,
             owed: false,
@@ -105,6 +108,11 @@ impl Conn {
     /// Whether nobody waits for anything here.
     pub(crate) fn is_between_requests(&self) -> bool {
         matches!(self.state, State::Request) && self.stash.is_none() && self.unsent.is_none()
+    }
+
+    /// Whether nothing is to be answered or written.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.state, State::Request) && self.stash.is_none() && self.is_clear()
     }
 
     /// Whether what comes can be taken now. What cannot waits in the kernel, which makes the client wait.

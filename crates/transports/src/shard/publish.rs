@@ -29,11 +29,6 @@ impl Publishing {
     pub(crate) fn heap_bytes(&self) -> usize {
         self.marks.len()
     }
-
-    /// The client has ended its side: nothing will come after the answer.
-    pub(crate) fn end_after(&self, closing: &mut bool) {
-        *closing = true;
-    }
 }
 
 /// What the hub answers to one publish.

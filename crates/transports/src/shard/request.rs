@@ -4,6 +4,7 @@
 //! is one view of where a request ends.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bongsu_core::cursor::Since;
 use bongsu_core::error::Retry;
@@ -21,6 +22,7 @@ use super::answer::{self, Terms};
 use super::conn::State;
 use super::front::Route;
 use super::thread::{READ_BYTES, Thread};
+use super::wheel::{Tick, Wheel};
 use super::{HandedOver, Key, Letter, poll};
 use crate::connections::{Call, Entry};
 use crate::{session, sse, websocket};
@@ -28,6 +30,8 @@ use crate::{session, sse, websocket};
 /// How often a connection is read before others get their turn.
 const READS_MAX: usize = 4;
 
+/// How long a body may take in all, as with hyper: nobody sends 64 KiB slower than that on purpose.
+const BODY_TIME_MAX: Duration = Duration::from_secs(300);
 /// How many requests of one connection are answered before others get their turn.
 const REQUESTS_MAX: usize = 32;
 
@@ -39,6 +43,8 @@ pub(crate) struct Stash {
     searched: usize,
     /// How many bytes the request has, once its head was read.
     wanted: usize,
+    /// By when all of it must have come.
+    until: Tick,
 }
 
 impl Stash {
@@ -144,10 +150,9 @@ impl Thread {
         let Some(conn) = self.conns.get_mut(index as usize) else { return };
         conn.readable = false;
         match &conn.state {
-            // Who sends a whole publish and closes at once gets it published; its answer is tried all the same.
-            State::Publishing(publishing) => {
-                publishing.end_after(&mut conn.closing);
-            }
+            // Who sends whole requests and ends its side has them answered.
+            State::Publishing(_) => conn.ended = true,
+            State::Request if conn.stash.is_some() || !conn.is_clear() => conn.ended = true,
             _ => self.close(index),
         }
     }
@@ -170,14 +175,33 @@ impl Thread {
     }
 
     fn requests(&mut self, index: u32, fresh: &[u8]) {
-        // A head has its time from its first byte on, and a body as long as it goes on coming.
-        if !fresh.is_empty() && self.conns[index as usize].stash.as_ref().is_none_or(|stash| stash.wanted > 0) {
-            self.due_in(index, self.context.limits.head_timeout);
+        self.give_time(index, fresh);
+        self.answering = true;
+        self.answer_stash(index, fresh);
+        self.answering = false;
+        // Nothing more will come.
+        if self.conns.get(index as usize).is_some_and(|conn| conn.ended && conn.is_at_rest()) {
+            self.finish(index);
         }
+    }
+
+    /// A head has its time from its first byte on, and a body as long as it goes on coming, up to a bound.
+    fn give_time(&mut self, index: u32, fresh: &[u8]) {
+        let due = self.tick.saturating_add(Wheel::ticks(self.context.limits.head_timeout));
+        match &self.conns[index as usize].stash {
+            _ if fresh.is_empty() => {}
+            None => self.due_at(index, due),
+            Some(stash) if stash.wanted > 0 => self.due_at(index, due.min(stash.until)),
+            Some(_) => {}
+        }
+    }
+
+    fn answer_stash(&mut self, index: u32, fresh: &[u8]) {
+        let until = self.tick.saturating_add(Wheel::ticks(BODY_TIME_MAX));
         let Some(mut stash) = self.conns[index as usize].stash.take() else {
             let (used, searched, wanted) = self.answer_all(index, fresh, 0, 0);
             if used < fresh.len() {
-                self.put_back(index, Box::new(Stash { bytes: fresh[used..].to_vec(), searched, wanted }));
+                self.put_back(index, Box::new(Stash { bytes: fresh[used..].to_vec(), searched, wanted, until }));
             }
             return;
         };
@@ -190,7 +214,9 @@ impl Thread {
         self.expect(index, false);
         if used < stash.bytes.len() {
             stash.bytes.drain(..used);
-            (stash.searched, stash.wanted) = (searched, wanted);
+            // The time of a body that was waited for before goes on.
+            let until = if stash.wanted > 0 && used == 0 { stash.until } else { until };
+            (stash.searched, stash.wanted, stash.until) = (searched, wanted, until);
             self.put_back(index, stash);
         }
     }
@@ -206,6 +232,8 @@ impl Thread {
             State::Socket(_) => self.queue(index),
             // As many requests were answered as one turn may.
             State::Request if conn.is_clear() && stash.searched == 0 && !wanted => self.queue(index),
+            // The rest of this request will never come.
+            State::Request if conn.is_clear() && conn.ended => return,
             _ => {}
         }
         self.conns[index as usize].stash = Some(stash);
@@ -241,10 +269,10 @@ impl Thread {
         let whole = http1::head_end(bytes, *searched).is_some();
         let first = *searched == 0;
         *searched = if whole { *searched } else { bytes.len() };
-        let head_bytes_max = self.context.limits.head_bytes_max;
+        let head_bytes_max = self.context.limits.head_bytes_max.min(READ_BYTES);
         // The beginning of a head is looked at once, to see early what is no HTTP at all; then only when it is whole.
         if !whole && !first {
-            return if bytes.len() > head_bytes_max { Step::HandOver } else { Step::Incomplete };
+            return if bytes.len() >= head_bytes_max { Step::HandOver } else { Step::Incomplete };
         }
         let mut storage = http1::storage();
         match http1::parse(bytes, &mut storage, head_bytes_max) {
@@ -456,8 +484,9 @@ impl Thread {
             conn.owed = false;
             self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
-        // In a drain there is nothing to wait for between two requests.
-        if conn.closing || self.draining {
+        // Who has ended its side sends no other request; in a drain there is nothing to wait for between two.
+        let last = conn.ended && conn.stash.is_none() && !self.answering;
+        if conn.closing || self.draining || last {
             return self.finish(index);
         }
         self.due_in(index, self.context.limits.head_timeout);

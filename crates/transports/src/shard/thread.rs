@@ -73,6 +73,8 @@ pub(super) struct Thread {
     pub(super) tick: Tick,
     pub(super) date: DateLine,
     pub(super) buffer: Vec<u8>,
+    /// Requests are being answered, and those behind them are not in the stash.
+    pub(super) answering: bool,
     /// How many publishes were handed in: each has a number.
     pub(super) publishes: u32,
     /// Publishes were handed in to the hub, which is to carry on with them once the round has brought them all.
@@ -132,6 +134,7 @@ impl Thread {
             tick: 0,
             date: DateLine::default(),
             buffer: vec![0; READ_BYTES],
+            answering: false,
             publishes: 0,
             handed_in: false,
             counting: None,
@@ -387,7 +390,7 @@ impl Thread {
             self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
         match &conn.state {
-            State::Request if self.draining && conn.stash.is_none() => self.finish(index),
+            State::Request if (self.draining || conn.ended) && conn.stash.is_none() => self.finish(index),
             State::Request => self.read_stash(index),
             State::Streaming(_) => self.drive_stream(index),
             State::Socket(_) => {

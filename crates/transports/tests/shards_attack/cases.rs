@@ -287,7 +287,7 @@ fn a_flood_of_pipelined_requests_is_answered_in_order() {
 }
 
 #[test]
-fn a_drain_in_a_storm_ends_and_tells_everybody() {
+fn a_drain_among_slow_reads_tells_everybody() {
     for count in [1, 3] {
         let mut house = House::with(Setup {
             limits: Limits { ring_bytes_max: 2_000, ..Limits::default() },
@@ -314,8 +314,9 @@ fn a_drain_in_a_storm_ends_and_tells_everybody() {
                         ][index % 5];
                         std::thread::sleep(Duration::from_millis(5 * index as u64));
                         let mut client = house.get(target, headers);
-                        let said = client.until("\"$close\"");
-                        if headers == UPGRADE {
+                        // Who comes after the drain, or at its moment, is refused in other words.
+                        let told = client.hears("\"$close\"");
+                        if told && headers == UPGRADE {
                             // Closes as it is told to.
                             client.write(bongsu_wire::websocket::encode_masked(
                                 bongsu_wire::websocket::Opcode::Close,
@@ -323,18 +324,17 @@ fn a_drain_in_a_storm_ends_and_tells_everybody() {
                                 [1, 2, 3, 4],
                             ));
                         }
-                        while client.fill() {}
-                        said
+                        while client.hears("never") {}
+                        (told, index)
                     })
                 })
                 .collect();
-            std::thread::sleep(Duration::from_millis(100));
+            house.wait_until("some are there", |house| house.transports.connections().len() >= 10);
             house.transports.drain();
             shards.drain();
-            for reader in readers {
-                // Who comes after the drain is refused, but a WebSocket or NDJSON in words without `$close`.
-                let _ = reader.join();
-            }
+            let told = readers.into_iter().map(|reader| reader.join().unwrap());
+            let told: Vec<usize> = told.filter_map(|(told, index)| told.then_some(index)).collect();
+            assert!(told.len() >= 10, "those who were there: {told:?}");
             house.wait_until("all ended", |house| house.transports.connections().is_empty());
         });
         house.runtime.block_on(async { tokio::time::timeout(PATIENCE, shards.idle()).await.unwrap() });
@@ -456,4 +456,46 @@ fn a_flood_is_answered_in_turns() {
     assert!(answered < 600, "{answered} of the flood were answered before one other");
     flood.stream.shutdown(std::net::Shutdown::Both).unwrap();
     let _ = writer.join();
+}
+
+/// One event after the other to shards that sleep in between: no wake is lost.
+#[test]
+fn no_wake_is_lost() {
+    for instant in [true, false] {
+        let house = House::with(Setup { count: 3, instant, ..Setup::default() });
+        let mut readers: Vec<Client> =
+            (0..6).map(|_| house.get("/v1/channels/x?heartbeat=300", "Accept: application/x-ndjson\r\n")).collect();
+        for reader in &mut readers {
+            reader.until("$live");
+        }
+        let mut publisher = house.connect();
+        for n in 0..1_000 {
+            let data = format!("{{\"n\":{n}}}");
+            if n % 2 == 0 {
+                house.publish("x", data.clone());
+            } else {
+                publisher.write(post(&data));
+                publisher.answer();
+            }
+            for reader in &mut readers {
+                reader.until(&data);
+            }
+        }
+    }
+}
+
+#[test]
+fn who_ends_its_side_behind_many_requests_has_all_answers() {
+    for instant in [true, false] {
+        let house = House::with(Setup { instant, ..Setup::default() });
+        for (request, count) in [("GET /v1/channels/x HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 100), (post("1"), 100)] {
+            let mut client = house.connect();
+            client.write(request.repeat(count));
+            client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+            for n in 0..count {
+                let (head, _) = client.answer();
+                assert!(head.starts_with("HTTP/1.1 200"), "{n}: {head}");
+            }
+        }
+    }
 }

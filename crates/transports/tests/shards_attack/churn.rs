@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bongsu_core::Cursor;
 use bongsu_core::limits::Limits;
+use bongsu_wire::websocket::{Opcode, encode_masked};
 use serde_json::Value;
 
 use super::house::*;
@@ -39,6 +40,8 @@ struct Churner<'a> {
     closed: Vec<Window>,
     cursors: Vec<String>,
     small: bool,
+    /// When something came last.
+    heard: Instant,
     house: &'a House,
     history: Vec<String>,
 }
@@ -103,9 +106,13 @@ impl Churner<'_> {
         match self.stream.read(&mut buffer) {
             Ok(0) => panic!("ended: {:?}", self.history),
             Ok(count) => {
+                self.heard = Instant::now();
                 self.parser.raw.extend_from_slice(&buffer[..count]);
                 for object in self.parser.objects("websocket") {
                     self.hears(&object);
+                }
+                for _ in 0..std::mem::take(&mut self.parser.pings) {
+                    self.stream.write_all(&encode_masked(Opcode::Pong, b"", [1, 2, 3, 4])).unwrap();
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -115,9 +122,9 @@ impl Churner<'_> {
 
     /// Until there is nothing more to come.
     fn finish(mut self, head: u64, told: &Told) -> Vec<Window> {
-        let started = Instant::now();
         while !self.waiting.is_empty() || self.open.is_empty() {
-            assert!(started.elapsed() < Duration::from_secs(60), "no answers: {:?}", self.waiting);
+            let silent = self.heard.elapsed() > Duration::from_secs(20);
+            assert!(!silent, "no answers: {:?} {:?}", self.waiting, self.parser);
             if self.waiting.is_empty() {
                 let mut out = Vec::new();
                 self.command(&mut out);
@@ -136,7 +143,8 @@ impl Churner<'_> {
             if !missing {
                 break;
             }
-            assert!(started.elapsed() < Duration::from_secs(60), "never: {head} {:?}", self.history);
+            let silent = self.heard.elapsed() > Duration::from_secs(20);
+            assert!(!silent, "never: {head} {:?} {:?}", self.history, self.parser);
             self.read();
         }
         self.closed.extend(std::mem::take(&mut self.open).into_values());
@@ -162,6 +170,7 @@ fn churner<'a>(house: &'a House, seed: u64, over: Instant, told: &Told, end: &At
         closed: Vec::new(),
         cursors: Vec::new(),
         small,
+        heard: Instant::now(),
         house,
         history: Vec::new(),
     };

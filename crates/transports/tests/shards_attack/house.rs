@@ -360,6 +360,20 @@ impl Client {
         count > 0
     }
 
+    /// Whether `end` comes before the end.
+    pub(crate) fn hears(&mut self, end: &str) -> bool {
+        let mut buffer = [0; 64 << 10];
+        while !self.read.windows(end.len()).any(|window| window == end.as_bytes()) {
+            match self.stream.read(&mut buffer) {
+                Ok(count @ 1..) => self.read.extend_from_slice(&buffer[..count]),
+                _ => return false,
+            }
+            let surplus = self.read.len().saturating_sub(128 << 10);
+            self.read.drain(..surplus);
+        }
+        true
+    }
+
     pub(crate) fn until(&mut self, end: &str) -> String {
         let mut searched = 0;
         loop {

@@ -238,12 +238,14 @@ impl Heard {
 }
 
 /// What came, up to objects.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Parser {
     pub(super) raw: Vec<u8>,
     body: Vec<u8>,
     pub(super) head: bool,
     ended: bool,
+    /// Not answered yet.
+    pub(super) pings: usize,
 }
 
 impl Parser {
@@ -314,7 +316,8 @@ impl Parser {
             match first {
                 0x81 => objects.push(serde_json::from_slice(&frame).unwrap()),
                 0x88 => self.ended = true,
-                0x89 | 0x8a => {}
+                0x89 => self.pings += 1,
+                0x8a => {}
                 other => panic!("a frame that begins with {other:x}"),
             }
         }
@@ -459,6 +462,44 @@ fn streams(stage: &Stage, heard: &mut Heard, dice: &mut Dice, way: &str, late: b
     }
 }
 
+/// Reads payloads only, which have no cursors: what comes on one connection is in order, and without holes where all is kept.
+fn reads_data(stage: &Stage, number: u64, seed: u64) {
+    let mut dice = Dice::new(seed ^ (number + 100) << 32);
+    let mut heard: Vec<Vec<u64>> = Vec::new();
+    let channel = CHANNELS[number as usize % CHANNELS.len()];
+    while !stage.done.load(Ordering::Relaxed) {
+        let way = ["stream", "websocket"][dice.below(2) as usize];
+        let mut stream = connect_small(stage, 5_000);
+        let upgrade = if way == "websocket" { UPGRADE } else { "" };
+        let target = format!("/v1/channels/{channel}?format=data&transport={way}");
+        stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{upgrade}\r\n").as_bytes()).unwrap();
+        let (mut parser, mut numbers) = (Parser::default(), Vec::new());
+        let until = Instant::now() + Duration::from_millis(dice.below(2_000));
+        let mut buffer = [0; 3_000];
+        while Instant::now() < until {
+            if let Ok(count) = stream.read(&mut buffer) {
+                assert!(count > 0, "{way} of data ended by itself");
+                parser.raw.extend_from_slice(&buffer[..count]);
+                numbers.extend(parser.objects(way).iter().map(|data| data["n"].as_u64().unwrap()));
+            }
+            if dice.one_in(8) {
+                std::thread::sleep(Duration::from_millis(dice.below(40)));
+            }
+        }
+        assert!(numbers.is_sorted_by(|one, other| one < other), "{channel} {way}: {numbers:?}");
+        heard.push(numbers);
+    }
+    if channel.starts_with('k') {
+        let told = stage.told.lock().unwrap();
+        let lasting: Vec<u64> = told[channel].iter().filter(|told| !told.passing).map(|told| told.n).collect();
+        for numbers in heard.iter().filter(|numbers| !numbers.is_empty()) {
+            let span = numbers[0]..=numbers[numbers.len() - 1];
+            let mut missing = lasting.iter().filter(|n| span.contains(n) && numbers.binary_search(n).is_err());
+            assert_eq!(missing.next(), None, "{channel}: {numbers:?}");
+        }
+    }
+}
+
 pub(super) fn storm(seed: u64, seconds: u64, clients: u64) {
     let mut dice = Dice::new(seed);
     let ring_bytes_max = [1, 3_000, 60_000, 8 << 20][dice.below(4) as usize];
@@ -502,12 +543,23 @@ pub(super) fn storm(seed: u64, seconds: u64, clients: u64) {
                 scope.spawn(move || client(stage, number, seed))
             })
             .collect();
+        let readers: Vec<_> = (0..6)
+            .map(|number| {
+                let stage = &stage;
+                scope.spawn(move || reads_data(stage, number, seed))
+            })
+            .collect();
         for publisher in publishers {
             if publisher.join().is_err() {
                 stage.failures.lock().unwrap().push("a publisher".into());
             }
         }
         stage.done.store(true, Ordering::Relaxed);
+        for reader in readers {
+            if reader.join().is_err() {
+                stage.failures.lock().unwrap().push("a reader of data".into());
+            }
+        }
         clients
             .into_iter()
             .filter_map(|client| client.join().map_err(|_| stage.failures.lock().unwrap().push("a client".into())).ok())
