@@ -152,7 +152,7 @@ impl Thread {
         match &conn.state {
             // Who sends whole requests and ends its side has them answered.
             State::Publishing(_) => conn.ended = true,
-            State::Request if conn.stash.is_some() || !conn.is_clear() => conn.ended = true,
+            State::Request if conn.queued || !conn.is_clear() => conn.ended = true,
             _ => self.close(index),
         }
     }
