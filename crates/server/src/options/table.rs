@@ -136,8 +136,7 @@ pub const OPTIONS: &[Opt<Config>] = &[
          in the backlog of the operating system."),
     opt!(Config, "limits.handshakes_per_second", Kind::Count(1, 1_000_000), limits.handshakes_per_second,
         "How many new readers are let in a second",
-        "The first read of an HTTP/1.1 connection counts, and each stream and WebSocket of HTTP/2. Beyond it a client is told \
-         when to come back, and is let in then."),
+        "The first read of each connection counts. Beyond it a client is told when to come back, and is let in then."),
     opt!(Config, "limits.handshakes_burst", Kind::Count(1, 10_000_000), limits.handshakes_burst,
         "How many new readers are let in at once after a quiet time", ""),
     opt!(Config, "limits.publishes_in_flight_max", Kind::Count(1, 10_000_000), limits.publishes_in_flight_max,
