@@ -55,24 +55,30 @@ impl HyperDriver {
         }))
     }
 
-    /// Serves a connection of which `read` was read before. Returns at once.
-    pub(crate) fn serve(&self, stream: TcpStream, read: Vec<u8>) {
+    /// Serves a connection. Returns at once.
+    pub(crate) fn serve(&self, stream: TcpStream) {
+        self.serve_read(stream, Vec::new(), false);
+    }
+
+    /// The same for one of which `read` was read before, and which may have been `admitted` as a reader.
+    fn serve_read(&self, stream: TcpStream, read: Vec<u8>, admitted: bool) {
         let Self(served) = self;
         if let Err(error) = prepare(&stream, served.limits.write_timeout) {
             debug!(%error, "a connection was gone before it was served");
             return;
         }
         let socket = Prefixed::new(read, stream, served.sockets.enter());
+        let peer = socket.peer().map(|peer| peer.admitted(admitted));
         // Here and not in the task: whoever came before a drain is waited for.
         let ends = served.round.lock().unwrap_or_else(PoisonError::into_inner).subscribe();
-        served.runtime.spawn(served.connection(socket, ends));
+        served.runtime.spawn(served.connection(socket, peer, ends));
     }
 
     /// The same for a connection that a shard does not serve, from any thread.
-    pub(crate) fn take(&self, HandedOver { stream, bytes }: HandedOver) {
+    pub(crate) fn take(&self, HandedOver { stream, bytes, admitted }: HandedOver) {
         let _within = self.0.runtime.enter();
         match TcpStream::from_std(stream) {
-            Ok(stream) => self.serve(stream, bytes),
+            Ok(stream) => self.serve_read(stream, bytes, admitted),
             Err(error) => debug!(%error, "a connection could not be handed over"),
         }
     }
@@ -91,9 +97,9 @@ impl Served {
     fn connection(
         &self,
         mut socket: Prefixed,
+        peer: Option<Peer>,
         mut ends: watch::Receiver<()>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let peer = socket.peer();
         let (api, builder, limit) = (self.service.clone(), self.builder.clone(), self.limits.head_timeout);
         async move {
             let is_http2 = tokio::select! {

@@ -40,7 +40,7 @@ pub(crate) async fn accept(listener: tokio::net::TcpListener, driver: HyperDrive
             }
         }
         match listener.accept().await {
-            Ok((stream, _)) => driver.serve(stream, Vec::new()),
+            Ok((stream, _)) => driver.serve(stream),
             Err(error) => {
                 sockets.paused_by(&error);
                 sleep(ACCEPT_PAUSE).await;

@@ -41,7 +41,8 @@ use bongsu_hub::{Hub, Published, Reader};
 use bongsu_wire::query;
 use bongsu_wire::receipt::Receipt;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{self, HeaderValue};
+use http::{Request, Response, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use body::Body;
@@ -128,7 +129,7 @@ impl Transports {
             Ok(read) => read,
             Err(problem) => return response::problem(&problem),
         };
-        let way = read.way;
+        let (way, head_only, version) = (read.way, read.head_only, request.version());
         if let Some(peer) = request.extensions().get::<Peer>()
             && let Err(problem) = peer.admit(context)
         {
@@ -141,7 +142,12 @@ impl Transports {
             Way::Sse => sse::open(context, read).await,
             Way::WebSocket => websocket::open(context, read, &mut request).await,
         };
-        answer.unwrap_or_else(|problem| refusal(context, way, &problem))
+        let mut answer = answer.unwrap_or_else(|problem| refusal(context, way, &problem));
+        if matches!(way, Way::Stream | Way::Sse) && !head_only && version == Version::HTTP_11 {
+            // It is the last answer of its connection: hyper would go on with a request that waits behind it since long ago.
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 
     /// A WebSocket that sends back every message, on the same code as the real ones; for conformance suites.
@@ -200,6 +206,13 @@ impl Peer {
     #[must_use]
     pub fn new(address: IpAddr) -> Self {
         Self { address, admitted: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// The same, of which a shard knows that it has been let in.
+    #[must_use]
+    pub fn admitted(self, admitted: bool) -> Self {
+        self.admitted.store(admitted, Ordering::Relaxed);
+        self
     }
 
     fn admit(&self, context: &Context) -> Result<(), Problem> {

@@ -68,7 +68,9 @@ impl Answer {
 
 /// The head of a stream; its body comes in chunks.
 pub(crate) fn stream(content_type: &str, terms: &Terms<'_>) -> Vec<u8> {
-    let mut answer = Answer::begin(200, terms).header("content-type", content_type.as_bytes());
+    // It is the last answer of its connection, unless it has no body.
+    let terms = Terms { keep_alive: terms.keep_alive && terms.head_only, ..*terms };
+    let mut answer = Answer::begin(200, &terms).header("content-type", content_type.as_bytes());
     answer.bytes.extend_from_slice(
         b"cache-control: no-store, no-transform\r\nvary: Accept, Prefer, Origin\r\nx-accel-buffering: no\r\n",
     );

@@ -59,4 +59,6 @@ pub struct HandedOver {
     pub stream: std::net::TcpStream,
     /// What came before anybody reads on.
     pub bytes: Vec<u8>,
+    /// Whether it has read before: what it reads next is no handshake.
+    pub admitted: bool,
 }

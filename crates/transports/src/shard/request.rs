@@ -321,7 +321,7 @@ impl Thread {
         // The poll must forget the socket while it is still open.
         if self.deregister(&mut conn.stream).is_ok() {
             let stream = std::net::TcpStream::from(std::os::fd::OwnedFd::from(conn.stream));
-            (self.hand_over)(HandedOver { stream, bytes });
+            (self.hand_over)(HandedOver { stream, bytes, admitted: conn.admitted });
         }
     }
 
