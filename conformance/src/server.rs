@@ -1,9 +1,10 @@
 //! A real `bongsu` server process: started, killed, restarted, and gone at the end.
 //!
-//! Knows the command line only: `serve --listen --data-dir --port-file [--config]
+//! Knows the command line only: `serve --listen --data-dir --port-file --shards [--config]
 //! [--test-endpoints]`, logs on stderr, exit code 0 after SIGTERM.
 
 use crate::error::{Failure, Result};
+use crate::way::Driver;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub struct Setup {
     pub config: String,
     /// More arguments for `serve`.
     pub args: Vec<String>,
+    /// Who serves its sockets.
+    pub driver: Driver,
 }
 
 /// How a server is ended.
@@ -154,6 +157,7 @@ impl Server {
             .arg(self.data_dir())
             .arg("--port-file")
             .arg(&port_file)
+            .args(["--shards", self.setup.driver.shards()])
             .args(&self.setup.args)
             .current_dir(self.dir.path())
             .stdin(Stdio::null())

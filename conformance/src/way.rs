@@ -1,4 +1,4 @@
-//! The five ways to read and the HTTP versions they run on: the two dimensions of the matrix.
+//! The five ways to read, the HTTP versions they run on, and who serves the sockets: the three dimensions of the matrix.
 
 use std::fmt;
 
@@ -56,4 +56,37 @@ pub enum Http {
     H1,
     /// HTTP/2 in clear text with prior knowledge (RFC 9113 §3.3).
     H2,
+}
+
+/// Who serves HTTP/1.1 in the server: every promise holds on both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Driver {
+    /// Socket shards, and hyper for what they hand over.
+    #[default]
+    Shards,
+    /// hyper alone.
+    Hyper,
+}
+
+impl Driver {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Shards, Self::Hyper];
+
+    /// What the server's option `shards` has to say. Two, so that connections go from one to the other.
+    #[must_use]
+    pub fn shards(self) -> &'static str {
+        match self {
+            Self::Shards => "2",
+            Self::Hyper => "0",
+        }
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shards => "shards",
+            Self::Hyper => "hyper",
+        })
+    }
 }

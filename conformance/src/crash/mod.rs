@@ -11,7 +11,7 @@ mod subscriber;
 use crate::error::{Failure, Result};
 use crate::net::{self, Request};
 use crate::server::{Server, Setup, Signal};
-use crate::way::{Http, Way};
+use crate::way::{Driver, Http, Way};
 use check::{Ack, Entry};
 use publisher::Publisher;
 use std::net::SocketAddr;
@@ -48,6 +48,8 @@ pub struct Options {
     pub rounds: u32,
     /// Seed of everything random.
     pub seed: u64,
+    /// Who serves the server's sockets.
+    pub driver: Driver,
 }
 
 /// What was seen.
@@ -109,8 +111,8 @@ impl Shared {
 
 /// Runs the rounds and judges what is left; `tell` gets a line now and then.
 pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Summary> {
-    tell(&format!("seed {}, {} rounds", options.seed, options.rounds));
-    let setup = Setup { config: CONFIG.to_owned(), args: Vec::new() };
+    tell(&format!("seed {}, {} rounds, on {}", options.seed, options.rounds, options.driver));
+    let setup = Setup { config: CONFIG.to_owned(), args: Vec::new(), driver: options.driver };
     let mut server = Server::start(&options.binary, &setup)?;
     let shared = Arc::new(Shared::new(server.addr()));
     let publishers: Vec<JoinHandle<Vec<Ack>>> = (0..PUBLISHERS).map(|n| Publisher::spawn(n, &shared)).collect();

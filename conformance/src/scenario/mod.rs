@@ -1,7 +1,9 @@
 //! Scenarios as data: the files, what they may say, and the trials they become.
 //!
-//! A scenario is run once for each way, pair of ways, HTTP version and case it names; each such run
-//! is a [`Trial`] with a name of its own. Knows the shape of a scenario, not what its steps do.
+//! A scenario is run once for each way, pair of ways, HTTP version and case it names, on HTTP/1.1 by each driver of the
+//! server; each such run is a [`Trial`] with a name of its own. Knows the shape of a scenario, not what its steps do.
+
+mod expand;
 
 use crate::error::{Failure, Result};
 use crate::server::Setup;
@@ -42,7 +44,7 @@ pub struct Scenario {
     /// Runs for each pair of ways: `${way}` then `${other}`.
     #[serde(default)]
     pub pairs: bool,
-    /// The HTTP versions it runs on; a WebSocket runs on HTTP/1.1 only.
+    /// The HTTP versions it runs on, HTTP/1.1 on each driver; a WebSocket runs on HTTP/1.1 only.
     #[serde(default = "only_h1")]
     pub http: Vec<Http>,
     /// Server configuration in place of the file's.
@@ -77,7 +79,7 @@ fn default_timeout() -> u64 {
 /// One run of a scenario.
 #[derive(Debug, Clone)]
 pub struct Trial {
-    /// Unique name: `theme::scenario::case::way`.
+    /// Unique name: `theme::scenario::case::way::carrier`.
     pub name: String,
     /// What is run.
     pub scenario: Arc<Scenario>,
@@ -117,7 +119,8 @@ pub fn parse(theme: &str, text: &str) -> Result<Vec<Trial>> {
         let config = scenario.config.take().unwrap_or_else(|| file.config.clone());
         let args = scenario.args.take().unwrap_or_else(|| file.args.clone());
         check(&scenario).map_err(|f| f.within(&format!("{theme}: {}", scenario.name)))?;
-        expand(theme, scenario, &Setup { config, args }, &mut trials);
+        let setup = Setup { config, args, ..Setup::default() };
+        expand::expand(theme, scenario, &setup, &mut trials);
     }
     let mut names: Vec<&str> = trials.iter().map(|t| t.name.as_str()).collect();
     names.sort_unstable();
@@ -150,106 +153,9 @@ fn check_step(step: &Value) -> Result<()> {
     }
 }
 
-fn expand(theme: &str, scenario: Scenario, setup: &Setup, trials: &mut Vec<Trial>) {
-    let scenario = Arc::new(scenario);
-    let cases = match scenario.cases.as_slice() {
-        [] => vec![Map::new()],
-        cases => cases.to_vec(),
-    };
-    for case in cases {
-        for (way, other) in ways(&scenario) {
-            for http in &scenario.http {
-                let on_websocket = [way, other].contains(&Some(Way::Websocket));
-                if *http == Http::H2 && on_websocket {
-                    continue;
-                }
-                trials.push(Trial {
-                    name: trial_name(theme, &scenario.name, &case, way, other, *http),
-                    scenario: Arc::clone(&scenario),
-                    setup: setup.clone(),
-                    way,
-                    other,
-                    http: *http,
-                    case: case.clone(),
-                });
-            }
-        }
-    }
-}
-
-fn ways(scenario: &Scenario) -> Vec<(Option<Way>, Option<Way>)> {
-    let all = &scenario.ways;
-    match (all.as_slice(), scenario.pairs) {
-        ([], _) => vec![(None, None)],
-        (_, false) => all.iter().map(|w| (Some(*w), None)).collect(),
-        (_, true) => all.iter().flat_map(|a| all.iter().map(|b| (Some(*a), Some(*b)))).collect(),
-    }
-}
-
-fn trial_name(
-    theme: &str,
-    scenario: &str,
-    case: &Map<String, Value>,
-    way: Option<Way>,
-    other: Option<Way>,
-    http: Http,
-) -> String {
-    let mut parts = vec![theme.to_owned(), scenario.replace(' ', "_")];
-    if let Some(Value::String(name)) = case.get("name") {
-        parts.push(name.replace(' ', "_"));
-    }
-    parts.extend(way.map(|w| match other {
-        Some(other) => format!("{w}_to_{other}"),
-        None => w.to_string(),
-    }));
-    if http == Http::H2 {
-        parts.push("h2".to_owned());
-    }
-    parts.join("::")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(text: &str) -> Vec<String> {
-        let trials = parse("t", text).unwrap();
-        trials.into_iter().map(|t| t.name).collect()
-    }
-
-    #[test]
-    fn a_scenario_becomes_a_trial_per_way_and_version() {
-        let text = r#"
-            [[scenario]]
-            name = "a b"
-            promise = "§2: words"
-            http = ["h1", "h2"]
-            ways = ["sse", "websocket"]
-            steps = [{ sleep = 1 }]
-        "#;
-        assert_eq!(names(text), ["t::a_b::sse", "t::a_b::sse::h2", "t::a_b::websocket"]);
-    }
-
-    #[test]
-    fn all_five_ways_make_25_pairs() {
-        let text = "[[scenario]]\nname='p'\npromise='§2: w'\npairs=true\nsteps=[]";
-        let names = names(text);
-        assert_eq!(names.len(), 25);
-        assert_eq!(names[1], "t::p::poll_to_longpoll");
-    }
-
-    #[test]
-    fn cases_have_names_of_their_own() {
-        let text = r#"
-            [[scenario]]
-            name = "s"
-            promise = "§2: w"
-            ways = []
-            cases = [{ name = "x y", n = 1 }, { name = "z", n = 2 }]
-            steps = []
-        "#;
-        assert_eq!(names(text), ["t::s::x_y", "t::s::z"]);
-    }
 
     /// White space and emphasis do not count; ` […] ` in a promise leaves something out.
     #[test]
