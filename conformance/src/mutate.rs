@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The members of steps that say what has to come.
-const EXPECTATIONS: [&str; 7] = ["code", "each", "expect", "head", "items", "pong", "text"];
+const EXPECTATIONS: [&str; 8] = ["answers", "code", "each", "expect", "head", "items", "pong", "text"];
 /// Seconds that are enough to notice, and that a mutant may waste.
 const TIMEOUT_S: u64 = 10;
 

@@ -69,7 +69,9 @@ impl Vars {
 
     /// `round*1000`: how far a round has got.
     fn product(&self, name: &str, times: &str) -> Result<Value> {
-        let factor = self.get(name)?.as_u64();
+        let factor = self.get(name)?;
+        // Header fields are texts.
+        let factor = factor.as_u64().or_else(|| factor.as_str()?.parse().ok());
         factor
             .zip(times.parse::<u64>().ok())
             .and_then(|(a, b)| a.checked_mul(b))
@@ -153,6 +155,7 @@ mod tests {
     fn vars() -> Vars {
         let mut vars = Vars::new("t1");
         vars.set("n", 5);
+        vars.set("field", "7");
         vars.set("p", json!({"id": "a b", "list": [1, 2]}));
         vars
     }
@@ -165,6 +168,7 @@ mod tests {
             ("${p.id}", json!("a b")),
             ("${p.list.1}", json!(2)),
             ("${n*100}", json!(500)),
+            ("${field*100}", json!(700)),
             ("${p.list}!", json!("[1,2]!")),
             ("${#a}", json!("a:t1")),
             ("${#=a}", json!("a")),

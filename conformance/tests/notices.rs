@@ -197,3 +197,32 @@ fn a_handshake_that_is_none() {
         assert!(run("websocket", steps, &[answer]).is_err(), "{what}");
     }
 }
+
+#[test]
+fn answers_of_one_socket() {
+    let [one, two] = ["1", "2"].map(|body| head("200 OK", "", body));
+    let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+    let both = "{ raw = 'x', closed_within_ms = 2000, answers = [{ body = '1' }, { body = '2' }] },";
+    let at_most_one = "{ raw = 'x', closed_within_ms = 2000, answers_max = 1 },";
+    let kept = "{ raw = 'x', on = 'c', expect = { status = 100 } }, { raw = 'y', on = 'c', expect = { body = '1' } },";
+    let cases = [
+        (both, format!("{one}{two}"), true),
+        (both, format!("{two}{one}"), false),
+        (both, one.clone(), false),
+        (both, format!("{one}{two}{one}"), false),
+        (both, format!("{one}{two}x"), false),
+        (both, format!("{interim}{one}{two}"), false),
+        (at_most_one, String::new(), true),
+        (at_most_one, one.clone(), true),
+        (at_most_one, format!("{one}{two}"), false),
+        (at_most_one, format!("{one}x"), false),
+        (kept, format!("{interim}{one}"), true),
+        (kept, one.clone(), false),
+        ("{ raw = 'x', cut_after = 3 },", "abc".to_owned(), true),
+        ("{ raw = 'x', cut_after = 4 },", "abc".to_owned(), false),
+    ];
+    for (steps, answer, good) in cases {
+        let outcome = run("", steps, std::slice::from_ref(&answer));
+        assert_eq!(outcome.is_ok(), good, "{steps} {answer:?} {outcome:?}");
+    }
+}

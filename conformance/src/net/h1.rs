@@ -3,14 +3,13 @@
 //! Its strictness is part of the test: a head with a bare LF, a body with two lengths or a missing
 //! reason for the end of a body is the server's mistake and is reported as such.
 
+use super::head::parse_head;
 use super::{Chunked, Exchange, Head, Request, left};
 use crate::error::{Failure, Result};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A head longer than this is refused: no promise needs it.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// A server that takes no bytes for so long is treated as stuck.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -54,6 +53,48 @@ impl H1 {
     /// The socket itself, for bytes that are no proper request.
     pub fn socket(&mut self) -> &mut TcpStream {
         &mut self.stream
+    }
+
+    /// Waits for the head of the next answer, be it an interim one (1xx).
+    pub fn any_head(&mut self, deadline: Instant) -> Result<Head> {
+        loop {
+            if let Some((head, used)) = parse_head(&self.inbox)? {
+                self.inbox.drain(..used);
+                self.begin_body(&head)?;
+                return Ok(head);
+            }
+            if !self.fill(deadline, "the head of an answer")? {
+                return Err(Failure::closed(format!("no answer, after {} bytes of a head", self.inbox.len())));
+            }
+        }
+    }
+
+    /// Waits until so many bytes have come of whatever comes.
+    pub fn bytes(&mut self, count: usize, deadline: Instant) -> Result<()> {
+        while self.inbox.len() < count {
+            if !self.fill(deadline, "so many bytes")? {
+                return Err(Failure::closed(format!("after {} bytes", self.inbox.len())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is another byte; false at the end of the connection, by a reset too.
+    pub fn more(&mut self, deadline: Instant) -> Result<bool> {
+        if !self.inbox.is_empty() {
+            return Ok(true);
+        }
+        match self.fill(deadline, "the end of the connection") {
+            // An interrupted read brings nothing and is no end.
+            Ok(true) => self.more(deadline),
+            Err(Failure::Closed { .. }) => Ok(false),
+            other => other,
+        }
+    }
+
+    /// Throws away what has come.
+    pub fn forget(&mut self) {
+        self.inbox.clear();
     }
 
     /// Waits for more bytes; false at the end of the stream.
@@ -155,16 +196,9 @@ impl Exchange for H1 {
 
     fn head(&mut self, deadline: Instant) -> Result<Head> {
         loop {
-            if let Some((head, used)) = parse_head(&self.inbox)? {
-                self.inbox.drain(..used);
-                if (100..200).contains(&head.status) && head.status != 101 {
-                    continue;
-                }
-                self.begin_body(&head)?;
+            let head = self.any_head(deadline)?;
+            if !(100..200).contains(&head.status) || head.status == 101 {
                 return Ok(head);
-            }
-            if !self.fill(deadline, "the head of an answer")? {
-                return Err(Failure::closed(format!("no answer, after {} bytes of a head", self.inbox.len())));
             }
         }
     }
@@ -206,70 +240,9 @@ fn request_bytes(request: &Request, addr: SocketAddr) -> Vec<u8> {
     bytes
 }
 
-/// Parses a response head, RFC 9112 §4 and §5; `None` while it is incomplete.
-pub fn parse_head(input: &[u8]) -> Result<Option<(Head, usize)>> {
-    let Some(end) = input.windows(4).position(|w| w == b"\r\n\r\n") else {
-        if input.len() > HEAD_BYTES_MAX {
-            return Err(Failure::wrong("the head of the answer has no end"));
-        }
-        return Ok(None);
-    };
-    let text = std::str::from_utf8(&input[..end]).map_err(|_| Failure::wrong("the head of the answer is not UTF-8"))?;
-    let mut lines = text.split("\r\n");
-    let status = parse_status(lines.next().unwrap_or_default())?;
-    let headers = lines.map(parse_field).collect::<Result<Vec<_>>>()?;
-    Ok(Some((Head { status, headers }, end + 4)))
-}
-
-fn parse_status(line: &str) -> Result<u16> {
-    let code = line
-        .strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.get(..3))
-        .filter(|_| matches!(line.as_bytes().get(12), None | Some(b' ')));
-    code.and_then(|c| c.parse().ok())
-        .filter(|c| (100..600).contains(c))
-        .ok_or_else(|| Failure::wrong(format!("not a status line: {line:?}")))
-}
-
-fn parse_field(line: &str) -> Result<(String, String)> {
-    let token = |name: &str| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-    };
-    match line.split_once(':') {
-        Some((name, value)) if token(name) && !value.contains(['\r', '\n', '\0']) => {
-            Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
-        }
-        _ => Err(Failure::wrong(format!("not a header field: {line:?}"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn heads() {
-        let (head, used) = parse_head(b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\nrest").unwrap().unwrap();
-        assert_eq!((head.status, used), (304, 40));
-        assert_eq!(head.get("etag").as_deref(), Some("\"x\""));
-        assert!(parse_head(b"HTTP/1.1 200 OK\r\nA: b\r\n").unwrap().is_none());
-        assert!(parse_head(b"HTTP/1.1 200\r\n\r\n").unwrap().is_some());
-    }
-
-    #[test]
-    fn bad_heads_are_refused() {
-        for bad in [
-            "HTTP/1.0 200 OK\r\n\r\n",
-            "HTTP/1.1 20 OK\r\n\r\n",
-            "HTTP/1.1 2000 OK\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-            "HTTP/1.1 200 OK\r\n folded: x\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n",
-        ] {
-            assert!(parse_head(bad.as_bytes()).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_request_gets_host_and_length() {

@@ -7,6 +7,7 @@
 mod chunked;
 mod h1;
 mod h2;
+mod head;
 
 use crate::error::{Failure, Result};
 use crate::way::Http;
@@ -14,7 +15,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 pub use chunked::Chunked;
-pub use h1::{H1, parse_head};
+pub use h1::H1;
+pub use head::parse_head;
 
 /// One request, as it will be written.
 #[derive(Debug, Clone, Default)]

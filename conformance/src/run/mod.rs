@@ -8,12 +8,13 @@ mod http;
 mod pool;
 mod process;
 mod publish;
+mod raw;
 mod read;
 mod socket;
 mod vocabulary;
 
 use crate::error::{Failure, Result};
-use crate::net::{Exchange, Pending};
+use crate::net::{Exchange, H1, Pending};
 use crate::reader::{Reader, Spec, Watch, WebSocket};
 use crate::scenario::Trial;
 use crate::transcript::Transcript;
@@ -21,7 +22,7 @@ use crate::vars::Vars;
 use crate::way::{Http, Way};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use pool::{Lease, Pool};
@@ -94,7 +95,8 @@ struct Run<'a> {
     sockets: HashMap<String, WebSocket>,
     tasks: HashMap<String, Task>,
     connections: HashMap<String, Box<dyn Exchange>>,
-    held: Vec<TcpStream>,
+    raws: HashMap<String, H1>,
+    held: Vec<H1>,
 }
 
 impl<'a> Run<'a> {
@@ -122,6 +124,7 @@ impl<'a> Run<'a> {
             sockets: HashMap::new(),
             tasks: HashMap::new(),
             connections: HashMap::new(),
+            raws: HashMap::new(),
             held: Vec::new(),
         }
     }

@@ -88,7 +88,7 @@ impl Run<'_> {
     }
 }
 
-fn frame(spec: &FrameSpec) -> Result<Frame> {
+pub(super) fn frame(spec: &FrameSpec) -> Result<Frame> {
     let payload = match spec.fill {
         Some(count) => vec![b'x'; count],
         None if spec.base64.is_some() => body_bytes(None, spec.base64.as_ref())?,

@@ -86,16 +86,28 @@ pub struct Message {
     pub pong: Option<Value>,
 }
 
-/// Writes bytes to a fresh socket and looks at what comes back.
+/// Writes bytes to a socket and looks at what comes back.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Raw {
     /// The bytes, as text.
     pub raw: String,
+    /// Frames of a WebSocket right behind them.
+    #[serde(default)]
+    pub behind: Vec<FrameSpec>,
+    /// Uses a socket of this name, and keeps it for later steps; else a fresh one that ends with the step.
+    pub on: Option<String>,
     /// What the answer has to be; nothing is read when nothing is said.
     pub expect: Option<Answered>,
-    /// Milliseconds in which the server has to end the connection.
+    /// What several answers have to be, interim ones (1xx) among them.
+    #[serde(default)]
+    pub answers: Vec<Answered>,
+    /// Milliseconds in which the server has to end the connection: behind the answers, or else behind whatever it says.
     pub closed_within_ms: Option<u64>,
+    /// Whatever it says before that end, it is no more answers than this.
+    pub answers_max: Option<usize>,
+    /// Drops the connection when so many bytes have come.
+    pub cut_after: Option<usize>,
     /// Keeps the connection open, without reading, until the trial ends.
     #[serde(default)]
     pub hold: bool,
