@@ -2,6 +2,8 @@
 //! readers see every event exactly once and in order, over 20 ends of the server; in short once more where shards do not
 //! serve the sockets.
 
+#![allow(clippy::print_stdout, reason = "the rounds are told as they end")]
+
 use bongsu_conformance::binary;
 use bongsu_conformance::crash::{Options, run};
 use bongsu_conformance::way::Driver;

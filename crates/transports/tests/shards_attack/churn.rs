@@ -80,9 +80,9 @@ impl Churner<'_> {
                 for channel in channels {
                     if op == "unsubscribe" {
                         self.closed.extend(self.open.remove(&channel));
-                    } else if !self.open.contains_key(&channel) {
-                        let window = Window { channel: channel.clone(), since: from, events: Vec::new() };
-                        self.open.insert(channel, window);
+                    } else {
+                        let window = || Window { channel: channel.clone(), since: from, events: Vec::new() };
+                        self.open.entry(channel.clone()).or_insert_with(window);
                     }
                 }
             }
@@ -152,11 +152,11 @@ impl Churner<'_> {
     }
 }
 
-fn churner<'a>(house: &'a House, seed: u64, over: Instant, told: &Told, end: &AtomicBool) -> Vec<Window> {
+fn churner(house: &House, seed: u64, over: Instant, told: &Told, end: &AtomicBool) -> Vec<Window> {
     let mut dice = Dice::new(seed);
     let small = dice.below(2) == 0;
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(if small { 2_000 } else { 100_000 }).unwrap();
+    socket.set_recv_buffer_size(if small { 16_000 } else { 100_000 }).unwrap();
     socket.connect(&house.address.into()).unwrap();
     let stream: TcpStream = socket.into();
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();

@@ -1,6 +1,7 @@
 //! What could go wrong in shards, tried.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+#![allow(clippy::print_stderr, reason = "a storm tells what it was")]
 
 mod cases;
 mod churn;

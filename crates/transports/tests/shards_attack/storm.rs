@@ -301,8 +301,7 @@ impl Parser {
 
     fn frames(&mut self) -> Vec<Value> {
         let mut objects = Vec::new();
-        loop {
-            let [first, second, ..] = self.raw[..] else { break };
+        while let [first, second, ..] = self.raw[..] {
             let (head, length) = match (second, self.raw.len()) {
                 (126, 4..) => (4, usize::from(u16::from_be_bytes([self.raw[2], self.raw[3]]))),
                 (127, 10..) => (10, u64::from_be_bytes(self.raw[2..10].try_into().unwrap()) as usize),
@@ -405,6 +404,7 @@ fn polls(stage: &Stage, heard: &mut Heard, dice: &mut Dice, waits: bool) {
 }
 
 /// A small window, so that the server feels a slow reader.
+// Below about 8 KB the kernel sends by its persist timer only: a few KB a second.
 fn connect_small(stage: &Stage, bytes: usize) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(bytes).unwrap();
@@ -416,7 +416,7 @@ fn connect_small(stage: &Stage, bytes: usize) -> TcpStream {
 
 fn streams(stage: &Stage, heard: &mut Heard, dice: &mut Dice, way: &str, late: bool) {
     let small = dice.one_in(2) && !late;
-    let mut stream = connect_small(stage, if small { 2_000 } else { 100_000 });
+    let mut stream = connect_small(stage, if small { 8_000 } else { 100_000 });
     let headers = if way == "websocket" { UPGRADE } else { "" };
     let before = heard.cursor.clone();
     let target = target(heard, &format!("&transport={way}&heartbeat=5"));
@@ -469,7 +469,7 @@ fn reads_data(stage: &Stage, number: u64, seed: u64) {
     let channel = CHANNELS[number as usize % CHANNELS.len()];
     while !stage.done.load(Ordering::Relaxed) {
         let way = ["stream", "websocket"][dice.below(2) as usize];
-        let mut stream = connect_small(stage, 5_000);
+        let mut stream = connect_small(stage, 8_000);
         let upgrade = if way == "websocket" { UPGRADE } else { "" };
         let target = format!("/v1/channels/{channel}?format=data&transport={way}");
         stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{upgrade}\r\n").as_bytes()).unwrap();
