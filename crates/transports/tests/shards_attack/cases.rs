@@ -1,6 +1,6 @@
 //! Suspicions, one test each.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 use bongsu_core::limits::Limits;
