@@ -73,6 +73,18 @@ pub(crate) struct Figures {
     pub(crate) unanswered: AtomicUsize,
 }
 
+/// A server whose connections hang, and that accepts nobody, looks alive from outside. One that is gone is started again,
+/// and what was acknowledged is in the log.
+struct AbortIfPanicking;
+
+impl Drop for AbortIfPanicking {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 impl Shards {
     /// Starts the threads. The first accepts for all. What their connections hold is told by [`Transports::memory`], for the
     /// first shards that are started over the same transports.
@@ -90,7 +102,10 @@ impl Shards {
         for (number, poll) in polls.into_iter().enumerate() {
             let thread = Thread::new(&settings, poll, number, mailboxes.clone(), listener.take(), figures.clone())?;
             let name = format!("shard-{number}");
-            threads.push(std::thread::Builder::new().name(name).spawn(move || thread.run())?);
+            threads.push(std::thread::Builder::new().name(name).spawn(move || {
+                let _guard = AbortIfPanicking;
+                thread.run();
+            })?);
         }
         Ok(Self { mailboxes, threads, figures })
     }
@@ -113,7 +128,7 @@ impl Shards {
     pub fn stop(self) {
         self.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::Stop));
         for thread in self.threads {
-            // One that has ended by a panic is as ended.
+            // It cannot have ended by a panic.
             let _ = thread.join();
         }
     }

@@ -3,6 +3,7 @@
 //! Only what is entirely plain is answered here; everything else goes to hyper with the bytes that were read, so that there
 //! is one view of where a request ends.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use bongsu_core::cursor::Since;
 use bongsu_core::error::Retry;
 use bongsu_core::event::{Encoding, EventType};
 use bongsu_core::read::{From, ReadRequest, Way};
-use bongsu_core::{ChannelName, Control, Problem};
+use bongsu_core::{ChannelName, Control, ErrorCode, Problem};
 use bongsu_hub::{Found, Group, Place, Search};
 use bongsu_wire::http1::{self, Head, Method, Parsed};
 use bongsu_wire::websocket::handshake;
@@ -439,9 +440,23 @@ impl Thread {
         }
     }
 
-    pub(super) fn look_up(&self, key: Key, search: Search) {
+    fn look_up(&self, key: Key, search: Search) {
+        self.on_disk(move || search.run(), move |found| Letter::Found(key, found));
+    }
+
+    /// Does what may wait for the disk on a thread made for that, and brings what came of it.
+    pub(super) fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+        letter: impl FnOnce(Result<T, Problem>) -> Letter + Send + 'static,
+    ) {
         let mailbox = self.mailbox.clone();
-        self.runtime.spawn_blocking(move || mailbox.post(Letter::Found(key, search.run())));
+        self.runtime.spawn_blocking(move || {
+            // A mistake there must not leave the connection waiting for ever.
+            let done = catch_unwind(AssertUnwindSafe(work));
+            let cut = |_| Err(Problem::new(ErrorCode::Internal, "a read of the log was cut short"));
+            mailbox.post(letter(done.unwrap_or_else(cut)));
+        });
     }
 
     /// Where a read begins was found.

@@ -199,8 +199,7 @@ impl Thread {
             _ => return,
         };
         let read = self.group.cold_read(member, TURN);
-        let mailbox = self.mailbox.clone();
-        self.runtime.spawn_blocking(move || mailbox.post(Letter::Fetched(key, read.run())));
+        self.on_disk(move || read.run(), move |fetched| Letter::Fetched(key, fetched));
     }
 
     /// What was read from the disk.
