@@ -11,9 +11,10 @@ use mio::net::TcpStream;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smallvec::SmallVec;
 
+use super::input::Stash;
 use super::poll::Polling;
 use super::publish::Publishing;
-use super::request::{Opening, Stash};
+use super::read::Opening;
 use super::socket::Socket;
 use super::stream::Streaming;
 use super::wheel::{Tick, Wheel};

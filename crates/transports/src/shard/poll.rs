@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use super::answer::{self, Terms};
 use super::conn::State;
 use super::front::Route;
-use super::request::{self, Asked};
+use super::read::{self, Asked};
 use super::stream::MemberPages;
 use super::thread::Thread;
 use crate::answer::{Gathered, Reply, known};
@@ -70,7 +70,7 @@ impl Polling {
     /// Bytes of heap held, and held for it in its channels and in the table of connections.
     pub(crate) fn heap_bytes(&self) -> usize {
         let gathered = self.gathered.as_ref().map_or(0, |gathered| size_of::<Gathered>() + gathered.heap_bytes());
-        let newest = self.newest.as_ref().map_or(0, |newest| size_of::<Newest>() + request::read_bytes(&newest.read));
+        let newest = self.newest.as_ref().map_or(0, |newest| size_of::<Newest>() + read::read_bytes(&newest.read));
         let places = self.member.channels().count() * Group::PLACE_BYTES;
         let entry = self.entry.as_ref().map_or(0, Entry::heap_bytes);
         self.member.heap_bytes() + places + gathered + newest + entry + self.marks.len()

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::conn::{Conn, State};
+use super::read::Asked;
 use super::replies::Replies;
-use super::request::Asked;
 use super::stream::{MemberPages, Streaming, TURNS_MAX};
 use super::thread::Thread;
 use super::wheel::{Tick, Wheel};

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::answer::{self, Terms};
 use super::conn::State;
-use super::request::Asked;
+use super::read::Asked;
 use super::thread::Thread;
 use super::wheel::{Tick, Wheel};
 use super::{Key, Letter};

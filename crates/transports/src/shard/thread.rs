@@ -16,38 +16,33 @@ use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::runtime::Handle;
 
 use super::census::Counting;
 use super::conn::{Conn, State};
 use super::wheel::{TICK, Tick, Wheel};
 use super::{Figures, Front, HandedOver, Key, Letter, Mailbox, Settings};
-use crate::{Context, SocketPlace};
+use crate::Context;
 
 const WAKER: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
 /// Socket events per round.
 const EVENTS_MAX: usize = 1_024;
-/// Connections accepted per round.
-const ACCEPTS_MAX: usize = 64;
 /// The read buffer, which is also the most of a request that is looked at in a shard, in bytes.
 pub(super) const READ_BYTES: usize = 64 << 10;
-/// How long to wait when the process may open no more files; the peers wait in the backlog meanwhile.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A shard.
 pub(super) struct Thread {
-    poll: Poll,
-    number: usize,
+    pub(super) poll: Poll,
+    pub(super) number: usize,
     pub(super) mailbox: Arc<Mailbox>,
-    mailboxes: Arc<[Arc<Mailbox>]>,
-    listener: Option<TcpListener>,
+    pub(super) mailboxes: Arc<[Arc<Mailbox>]>,
+    pub(super) listener: Option<TcpListener>,
     /// The listener may have more.
-    accepts: bool,
-    accept_again: Option<Instant>,
+    pub(super) accepts: bool,
+    pub(super) accept_again: Option<Instant>,
     /// To whom the next connection goes.
-    next: usize,
+    pub(super) next: usize,
 
     pub(super) context: Arc<Context>,
     pub(super) front: Arc<dyn Front>,
@@ -56,20 +51,20 @@ pub(super) struct Thread {
     pub(super) figures: Arc<Figures>,
 
     pub(super) conns: Slab<Conn>,
-    generation: u32,
+    pub(super) generation: u32,
     pub(super) group: Group,
     /// Rooms with something new.
     pub(super) rooms: Vec<u32>,
     /// Those who get another turn in the next round.
-    turns: VecDeque<Key>,
+    pub(super) turns: VecDeque<Key>,
     /// Long polls that gather a burst, in the order in which they will answer.
     pub(super) gathering: VecDeque<(Instant, Key)>,
     pub(super) wheel: Wheel,
-    started: Instant,
+    pub(super) started: Instant,
     /// The present time of this round.
     pub(super) now: Instant,
     /// The same by the clock on the wall.
-    wall: Millis,
+    pub(super) wall: Millis,
     pub(super) tick: Tick,
     pub(super) date: DateLine,
     pub(super) buffer: Vec<u8>,
@@ -82,7 +77,7 @@ pub(super) struct Thread {
     /// A census in progress.
     pub(super) counting: Option<Counting>,
     pub(super) draining: bool,
-    stopping: bool,
+    pub(super) stopping: bool,
 }
 
 /// Where letters for the thread of this poll wait.
@@ -243,67 +238,6 @@ impl Thread {
         self.poll.registry().deregister(stream)
     }
 
-    fn accept(&mut self) {
-        if self.accept_again.is_some_and(|again| again > self.now) || !self.accepts {
-            return;
-        }
-        self.accept_again = None;
-        let Some(listener) = &self.listener else {
-            self.accepts = false;
-            return;
-        };
-        let room = self.context.sockets.room().min(ACCEPTS_MAX);
-        if room == 0 {
-            self.context.sockets.paused_full();
-            self.accept_again = Some(self.now + ACCEPT_PAUSE);
-            return;
-        }
-        let mut accepted = Vec::new();
-        while accepted.len() < room {
-            match listener.accept() {
-                Ok((stream, _)) => accepted.push((stream, self.context.sockets.enter())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.accepts = false;
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    self.context.sockets.paused_by(&error);
-                    self.accept_again = Some(self.now + ACCEPT_PAUSE);
-                    break;
-                }
-            }
-        }
-        for (stream, place) in accepted {
-            self.deal(stream, place);
-        }
-    }
-
-    /// Gives the connection to the shard whose turn it is.
-    fn deal(&mut self, stream: TcpStream, place: SocketPlace) {
-        self.next = (self.next + 1) % self.mailboxes.len();
-        if self.next == self.number {
-            self.take_in(stream, place);
-        } else {
-            self.mailboxes[self.next].post(Letter::Accepted(stream, place));
-        }
-    }
-
-    fn take_in(&mut self, mut stream: TcpStream, place: SocketPlace) {
-        self.generation = self.generation.wrapping_add(1);
-        let entry = self.conns.vacant_entry();
-        let key = Key { index: entry.key() as u32, generation: self.generation };
-        let token = Token(key.index as usize | (key.generation as usize) << 32);
-        let prepared = prepare(&stream, self.context.limits.write_timeout);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if prepared.and_then(|()| self.poll.registry().register(&mut stream, token, interest)).is_err() {
-            // It was gone before it was served.
-            return;
-        }
-        entry.insert(Conn::new(stream, self.generation, place));
-        self.due_in(key.index, self.context.limits.head_timeout);
-    }
-
     fn read_letters(&mut self, letters: &mut Vec<Letter>) {
         self.mailbox.take(letters);
         for letter in letters.drain(..) {
@@ -338,20 +272,6 @@ impl Thread {
             State::Polling(_) => self.end_wait(key.index),
             // Those that are still looked up see it when they are found.
             _ => {}
-        }
-    }
-
-    fn drain(&mut self) {
-        self.draining = true;
-        let idle: Vec<u32> =
-            self.conns.iter().filter(|(_, conn)| conn.is_between_requests()).map(|(i, _)| i as u32).collect();
-        for index in idle {
-            // A request that has arrived is answered, also at the moment of the drain.
-            self.conns[index as usize].readable = true;
-            self.on_readable(index);
-            if self.conns.get(index as usize).is_some_and(Conn::is_between_requests) {
-                self.close(index);
-            }
         }
     }
 
@@ -448,63 +368,6 @@ impl Thread {
         }
     }
 
-    /// All that is to be said has been said: ends the connection when it is written.
-    pub(super) fn finish(&mut self, index: u32) {
-        let conn = &mut self.conns[index as usize];
-        conn.closing = true;
-        if conn.unsent.is_some() {
-            return;
-        }
-        if std::mem::take(&mut conn.owed) {
-            self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
-        }
-        self.leave(index);
-        // Closing a socket with unread input would reset it, and the reset can overtake our last words.
-        const LINGER: Duration = Duration::from_secs(2);
-        let conn = &mut self.conns[index as usize];
-        conn.state = State::Lingering;
-        if conn.stream.shutdown(std::net::Shutdown::Write).is_err() {
-            return self.close(index);
-        }
-        self.due_in(index, LINGER);
-    }
-
-    /// Ends the connection at once.
-    pub(super) fn close(&mut self, index: u32) {
-        self.leave(index);
-        self.expect(index, false);
-        if self.conns.try_remove(index as usize).is_some_and(|conn| conn.owed) {
-            self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-
-    /// Gives up the connection's places in channels.
-    pub(super) fn leave_channels(&mut self, index: u32) {
-        if let Some((way, places)) = self.conns.get_mut(index as usize).and_then(Conn::places) {
-            self.group.leave(way, places);
-        }
-    }
-
-    /// Gives up what the connection's state holds elsewhere.
-    pub(super) fn leave(&mut self, index: u32) {
-        self.leave_channels(index);
-        let Some(conn) = self.conns.get_mut(index as usize) else { return };
-        if matches!(conn.state, State::Opening(_) | State::Publishing(_) | State::Polling(_)) {
-            self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
-        }
-        conn.state = State::Lingering;
-    }
-
-    /// Notes whether a request has come in part, which is to be waited for when the server drains.
-    pub(super) fn expect(&mut self, index: u32, expected: bool) {
-        let Some(conn) = self.conns.get_mut(index as usize) else { return };
-        match (std::mem::replace(&mut conn.expected, expected), expected) {
-            (false, true) => self.figures.unanswered.fetch_add(1, Ordering::SeqCst),
-            (true, false) => self.figures.unanswered.fetch_sub(1, Ordering::SeqCst),
-            _ => return,
-        };
-    }
-
     pub(super) fn wall_clock(&self) -> Millis {
         self.wall
     }
@@ -518,13 +381,4 @@ impl Thread {
     pub(super) fn tick_of(millis: u64) -> Tick {
         Wheel::ticks(Duration::from_millis(millis))
     }
-}
-
-fn prepare(stream: &TcpStream, write_timeout: Duration) -> io::Result<()> {
-    // Small events must not wait for the acknowledgement of earlier ones.
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    // A peer that vanished, or takes nothing for so long, is given up by the kernel; it resumes by its cursor.
-    socket.set_tcp_user_timeout(Some(write_timeout))?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(write_timeout))
 }
