@@ -5,14 +5,18 @@
 //! has read. An idle connection is a small struct; an event costs a shard one entry in its queue, and its connections one
 //! write of bytes that they share. What waits for a socket leaves in one write.
 //!
-//! Where things are: `thread` the rounds of the loop, `conn` a connection, `accept` and `ending` how it comes and goes, `input` from bytes to requests, `read` what the five ways have in common, `publish`,
-//! `poll`, `stream` and `socket` what is answered, `fanout` how an event gets to many, `mailbox` how others reach the
-//! thread, `wheel` the timers, `census` what connections hold, `front` what is asked of the layer above. It is the second driver of the same
-//! [`session`](crate::session); it must not know what channels are for, nor who may read them.
+//! Where things are: `thread` the rounds of the loop, `conn` a connection, `accept` and `ending` how it comes and goes, `input`
+//! from bytes to requests, `read` what the five ways have in common; `publish`, `poll`, `stream`, `socket` and `commands` what
+//! is answered; `fanout` how an event gets to many; `mailbox` how others reach the thread, `wheel` the timers, `census` what
+//! connections hold, `front` what is asked of the layer above.
+//!
+//! It is the second driver of the same [`session`](crate::session). It must not know what channels are for, nor who may read
+//! them.
 
 mod accept;
 mod answer;
 mod census;
+mod commands;
 mod conn;
 mod ending;
 mod fanout;

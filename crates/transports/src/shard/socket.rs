@@ -3,12 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bongsu_core::command::{Command, Op};
+use bongsu_core::Problem;
 use bongsu_core::control::Close;
-use bongsu_core::read::{From, Way};
-use bongsu_core::{ChannelName, Problem};
-use bongsu_hub::{Fetched, Found, Group, Place, Published};
-use bongsu_wire::command;
+use bongsu_core::read::Way;
+use bongsu_hub::{Fetched, Found, Place};
 use bongsu_wire::websocket::{self as ws, CloseCode, Event, Opcode, Role, Tick as Alive, Timing, encode};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -34,14 +32,14 @@ pub(crate) struct Socket {
     frames: ws::Session,
     /// When to say that we are there, if nothing else is said.
     pub(crate) beat_at: Tick,
-    peer: Peer,
+    pub(super) peer: Peer,
 }
 
 // Thousands of idle connections hold one each.
 const _: () = assert!(size_of::<Socket>() <= 240);
 
 /// Who answers on it.
-enum Peer {
+pub(super) enum Peer {
     /// Sends back what it hears; for conformance suites.
     Echo,
     Reader {
@@ -155,7 +153,7 @@ impl Thread {
         self.read_on(index);
     }
 
-    fn socket(&mut self, index: u32) -> Option<&mut Socket> {
+    pub(super) fn socket(&mut self, index: u32) -> Option<&mut Socket> {
         match self.conns.get_mut(index as usize).map(|conn| &mut conn.state) {
             Some(State::Socket(socket)) => Some(socket),
             _ => None,
@@ -231,84 +229,6 @@ impl Thread {
             return false;
         }
         true
-    }
-
-    /// Follows one command.
-    fn command(&mut self, index: u32, text: &str) {
-        let parsed = talk::parse(&self.context.hub, text, self.context.limits.channels_per_connection_max);
-        let (reference, outcome) = match parsed {
-            Ok(Command { reference, op: Op::Publish(draft) }) => {
-                let (key, number) = (self.key(index), self.next_publish());
-                let Some(Peer::Reader { replies, .. }) = self.socket(index).map(|socket| &mut socket.peer) else {
-                    return;
-                };
-                replies.expect(reference, number);
-                match self.context.hub.hand_in(vec![*draft], self.answer_to(key, number)) {
-                    Ok(()) => self.handed_in = true,
-                    Err(problem) => self.settle(index, number, Err(problem)),
-                }
-                return;
-            }
-            Ok(Command { reference, op: Op::Subscribe { channels, since } }) => {
-                return self.subscribe(index, reference, &channels, From::Since(since));
-            }
-            Ok(Command { reference, op: Op::Unsubscribe { channels } }) => {
-                self.unsubscribe(index, &channels);
-                (reference, Ok(command::channels_answer(&channels, None)))
-            }
-            Err((reference, problem)) => (reference, Err(problem)),
-        };
-        if let Some(Peer::Reader { replies, .. }) = self.socket(index).map(|socket| &mut socket.peer) {
-            replies.push(reference, outcome);
-        }
-    }
-
-    fn settle(&mut self, index: u32, number: u32, outcome: Result<String, Problem>) {
-        if let Some(Peer::Reader { replies, .. }) = self.socket(index).map(|socket| &mut socket.peer) {
-            replies.settle(number, outcome);
-        }
-    }
-
-    fn unsubscribe(&mut self, index: u32, channels: &[ChannelName]) {
-        let Self { conns, group, .. } = self;
-        let State::Socket(socket) = &mut conns[index as usize].state else { return };
-        let Some(streaming) = socket.reading_mut() else { return };
-        let places = streaming.member.remove(|place| channels.contains(group.name(*place)));
-        note_channels(streaming, group);
-        group.leave(Way::WebSocket, places);
-    }
-
-    fn subscribe(&mut self, index: u32, reference: Option<String>, channels: &[ChannelName], from: From) {
-        let channels_max = self.context.limits.channels_per_connection_max;
-        let Self { conns, group, .. } = self;
-        let State::Socket(socket) = &mut conns[index as usize].state else { return };
-        let Peer::Reader { streaming, replies, .. } = &mut socket.peer else { return };
-        let mine: Vec<ChannelName> = streaming.member.channels().map(|place| group.name(*place).clone()).collect();
-        let new: Vec<ChannelName> = channels.iter().filter(|channel| !mine.contains(channel)).cloned().collect();
-        if let Err(problem) = talk::together(mine, channels, channels_max) {
-            replies.push(reference, Err(problem));
-            return;
-        }
-        let places = group.join(index, Way::WebSocket, &new);
-        // A position needs no look at the disk.
-        let outcome = match group.search(&places, from, false).run() {
-            Ok(found) => {
-                Group::extend(&mut streaming.member, places, &found);
-                note_channels(streaming, group);
-                Ok(command::channels_answer(channels, Some(streaming.member.cursor())))
-            }
-            Err(problem) => {
-                group.leave(Way::WebSocket, places);
-                Err(problem)
-            }
-        };
-        replies.push(reference, outcome);
-    }
-
-    /// A publish was answered.
-    pub(super) fn on_reply(&mut self, index: u32, number: u32, answer: Result<Vec<Published>, Problem>) {
-        self.settle(index, number, talk::published(answer));
-        self.drive_socket(index);
     }
 
     /// Sends what there is, as long as the socket takes it.
@@ -457,9 +377,4 @@ impl Thread {
             self.due_at(index, due);
         }
     }
-}
-
-fn note_channels(streaming: &Streaming, group: &Group) {
-    let channels = streaming.member.channels().map(|place| group.name(*place).clone()).collect();
-    streaming.entry.set_channels(channels);
 }
