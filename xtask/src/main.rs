@@ -54,6 +54,8 @@ fn main() -> ExitCode {
 fn ci() -> Result<(), Failed> {
     step::run("cargo", &["fmt", "--all", "--check"])?;
     step::run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    // What people run is the release build, whose types have other sizes than those of the tests.
+    step::run("cargo", &["check", "--release", "--locked"])?;
     install::cargo_deny()?;
     let deny = ["deny", "--all-features", "--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
     step::run("cargo", &deny)?;

@@ -47,10 +47,8 @@ pub(crate) struct Conn {
     pub(crate) ended: bool,
     /// Ends when everything is written.
     pub(crate) closing: bool,
-    /// Is counted as unanswered, because a part of its request has come.
-    pub(crate) expected: bool,
-    /// Is counted as unanswered, because a part of its answer is unsent.
-    pub(crate) owed: bool,
+    /// Why it is counted as unanswered.
+    pub(crate) unanswered: Unanswered,
     /// Has passed the admission of handshakes: later requests on the connection are none.
     pub(crate) admitted: bool,
     /// Is on the list of those who get another turn.
@@ -64,6 +62,24 @@ pub(crate) struct Conn {
 
 // Thousands of idle connections hold one each. Debug builds of mio's sockets are larger.
 const _: () = assert!(size_of::<Conn>() <= 64 || cfg!(debug_assertions));
+
+/// Why a connection is counted as unanswered, beside its state: two flags in one byte.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Unanswered(u8);
+
+impl Unanswered {
+    /// A part of its request has come.
+    pub(crate) const REQUEST: u8 = 1;
+    /// A part of its answer is unsent.
+    pub(crate) const ANSWER: u8 = 2;
+
+    /// Sets a flag; returns what it was.
+    pub(crate) fn put(&mut self, flag: u8, set: bool) -> bool {
+        let was = self.0 & flag != 0;
+        self.0 = if set { self.0 | flag } else { self.0 & !flag };
+        was
+    }
+}
 
 /// What a connection is at.
 pub(crate) enum State {
@@ -96,8 +112,7 @@ impl Conn {
             blocked: false,
             ended: false,
             closing: false,
-            expected: false,
-            owed: false,
+            unanswered: Unanswered::default(),
             admitted: false,
             queued: false,
             unsent: None,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::conn::{Conn, State};
+use super::conn::{Conn, State, Unanswered};
 use super::thread::Thread;
 
 impl Thread {
@@ -29,7 +29,7 @@ impl Thread {
         if conn.unsent.is_some() {
             return;
         }
-        if std::mem::take(&mut conn.owed) {
+        if conn.unanswered.put(Unanswered::ANSWER, false) {
             self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
         self.leave(index);
@@ -47,7 +47,8 @@ impl Thread {
     pub(super) fn close(&mut self, index: u32) {
         self.leave(index);
         self.expect(index, false);
-        if self.conns.try_remove(index as usize).is_some_and(|conn| conn.owed) {
+        if self.conns.try_remove(index as usize).is_some_and(|mut conn| conn.unanswered.put(Unanswered::ANSWER, false))
+        {
             self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -72,7 +73,7 @@ impl Thread {
     /// Notes whether a request has come in part, which is to be waited for when the server drains.
     pub(super) fn expect(&mut self, index: u32, expected: bool) {
         let Some(conn) = self.conns.get_mut(index as usize) else { return };
-        match (std::mem::replace(&mut conn.expected, expected), expected) {
+        match (conn.unanswered.put(Unanswered::REQUEST, expected), expected) {
             (false, true) => self.figures.unanswered.fetch_add(1, Ordering::SeqCst),
             (true, false) => self.figures.unanswered.fetch_sub(1, Ordering::SeqCst),
             _ => return,

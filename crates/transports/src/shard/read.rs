@@ -16,7 +16,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::answer::{self, Terms};
-use super::conn::State;
+use super::conn::{State, Unanswered};
 use super::front::Route;
 use super::thread::Thread;
 use super::{Key, Letter, poll};
@@ -226,12 +226,12 @@ impl Thread {
         let conn = &mut self.conns[index as usize];
         conn.state = State::Request;
         conn.closing |= ends;
-        conn.owed = true;
+        conn.unanswered.put(Unanswered::ANSWER, true);
         if conn.send(bytes).is_err() {
             return self.close(index);
         }
         if conn.unsent.is_none() {
-            conn.owed = false;
+            conn.unanswered.put(Unanswered::ANSWER, false);
             self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
         // Who has ended its side sends no other request; in a drain there is nothing to wait for between two.

@@ -19,7 +19,7 @@ use slab::Slab;
 use tokio::runtime::Handle;
 
 use super::census::Counting;
-use super::conn::{Conn, State};
+use super::conn::{Conn, State, Unanswered};
 use super::wheel::{TICK, Tick, Wheel};
 use super::{Figures, Front, HandedOver, Key, Letter, Mailbox, Settings};
 use crate::Context;
@@ -306,7 +306,7 @@ impl Thread {
         if conn.closing {
             return self.finish(index);
         }
-        if std::mem::take(&mut conn.owed) {
+        if conn.unanswered.put(Unanswered::ANSWER, false) {
             self.figures.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
         match &conn.state {
