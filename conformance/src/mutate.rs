@@ -72,7 +72,7 @@ fn mutant(trial: &Trial, place: &str) -> Option<Trial> {
     *value = changed(value, place)?;
     let Value::Array(steps) = steps else { return None };
     scenario.steps = steps;
-    scenario.timeout_s = TIMEOUT_S;
+    (scenario.timeout_s, scenario.attempts) = (TIMEOUT_S, 1);
     Some(Trial { name: format!("{} with another {place}", trial.name), scenario: Arc::new(scenario), ..trial.clone() })
 }
 

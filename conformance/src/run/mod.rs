@@ -35,7 +35,14 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Runs a trial on a server of the pool; the error is a report for a human.
 pub fn trial(pool: &Pool, trial: &Trial) -> std::result::Result<(), String> {
     let mut lease = pool.lease(&trial.setup, trial.scenario.own_server).map_err(|f| format!("no server: {f}"))?;
-    trial_on(&mut lease, &pool.namespace(), trial)
+    let mut outcome = trial_on(&mut lease, &pool.namespace(), trial);
+    for _ in 1..trial.scenario.attempts {
+        if outcome.is_ok() {
+            break;
+        }
+        outcome = trial_on(&mut lease, &pool.namespace(), trial);
+    }
+    outcome
 }
 
 /// Runs a trial on a given server; its channels get `namespace` as their last segment.

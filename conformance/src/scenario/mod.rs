@@ -57,6 +57,10 @@ pub struct Scenario {
     /// Seconds after which the trial has failed.
     #[serde(default = "default_timeout")]
     pub timeout_s: u64,
+    /// How often it is tried until it holds. More than once only where a promise is about a few milliseconds, which a busy
+    /// machine may take away from one attempt and not from all.
+    #[serde(default = "once")]
+    pub attempts: u32,
     /// Values for `${…}`, one trial per case, each with a `name`.
     #[serde(default)]
     pub cases: Vec<Map<String, Value>>,
@@ -70,6 +74,10 @@ fn all_ways() -> Vec<Way> {
 
 fn only_h1() -> Vec<Http> {
     vec![Http::H1]
+}
+
+fn once() -> u32 {
+    1
 }
 
 fn default_timeout() -> u64 {
