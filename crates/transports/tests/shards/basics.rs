@@ -1,214 +1,15 @@
-//! Shards over real sockets, with the least layer above them: what they answer, what they hand over, and that nobody
-//! loses or repeats an event.
+//! What shards answer, what they hand over, and that nobody loses or repeats an event.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
-
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::Read as _;
+use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use bongsu_core::limits::Limits;
-use bongsu_core::log::Draft;
-use bongsu_core::policy::{Policy, Rules};
-use bongsu_core::{Chance, Clock, Millis, Payload, PayloadKind, Problem};
-use bongsu_hub::{Hub, Running};
-use bongsu_log::{LogConfig, MemoryLog};
-use bongsu_transports::shard::{Front, HandedOver, Route, Settings, Shards};
-use bongsu_transports::{Held, Memory, Transports};
-use bongsu_wire::http1::{Head, Method};
-use bytes::Bytes;
+use bongsu_transports::{Held, Memory};
 
-struct Fixed;
-
-impl Clock for Fixed {
-    fn now(&self) -> Millis {
-        Millis(1_000)
-    }
-}
-
-#[derive(Default)]
-struct Counting(AtomicU64);
-
-impl Chance for Counting {
-    fn next(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::SeqCst)
-    }
-}
-
-/// Two paths, and nothing around them.
-struct Plain;
-
-impl Front for Plain {
-    fn route<'a>(&self, head: &Head<'a>) -> Route<'a> {
-        match (head.path.strip_prefix("/v1/channels/"), head.method) {
-            (Some(channel), Method::Post) => Route::Publish(channel),
-            (Some(channel), _) => Route::Read(Some(channel)),
-            (None, _) if head.path == "/v1/events" => Route::Read(None),
-            _ => Route::Other,
-        }
-    }
-
-    fn check(&self, _: &Head<'_>) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn marks(&self, _: &Head<'_>, _: Route<'_>) -> Bytes {
-        Bytes::from_static(b"x-mark: here\r\n")
-    }
-
-    fn draft(&self, _: &Head<'_>, channel: &str, body: Bytes) -> Result<Draft, Problem> {
-        Ok(draft(channel, body))
-    }
-
-    fn body_bytes_max(&self, _: &str) -> usize {
-        1 << 20
-    }
-
-    fn answered(&self, _: Route<'_>, _: Method, _: u16) {}
-
-    fn published(&self, _: Duration) {}
-}
-
-fn draft(channel: &str, bytes: Bytes) -> Draft {
-    Draft {
-        channel: channel.parse().unwrap(),
-        kind: None,
-        key: None,
-        user: None,
-        ttl: None,
-        store: true,
-        payload: Payload { kind: PayloadKind::Json, content_type: None, bytes },
-        idempotency: None,
-        subscribers: 0,
-    }
-}
-
-struct House {
-    hub: Hub,
-    transports: Transports,
-    shards: Option<Shards>,
-    address: std::net::SocketAddr,
-    handed_over: Receiver<HandedOver>,
-    runtime: tokio::runtime::Runtime,
-    _running: Running,
-}
-
-impl House {
-    fn new(limits: Limits, count: usize) -> Self {
-        let rules = Arc::new(Rules::new(Vec::new(), Policy::default()));
-        let log = Arc::new(MemoryLog::new(rules.clone(), LogConfig::default()));
-        let (hub, running) = Hub::start(log, rules, &limits, Arc::new(Fixed)).unwrap();
-        let transports = Transports::new(hub.clone(), limits.clone(), Arc::new(Counting::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (sender, handed_over) = channel();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let shards = Shards::start(Settings {
-            transports: transports.clone(),
-            front: Arc::new(Plain),
-            listener,
-            count,
-            limits,
-            hand_over: Arc::new(move |handed| sender.send(handed).unwrap()),
-            runtime: runtime.handle().clone(),
-        });
-        let shards = Some(shards.unwrap());
-        Self { hub, transports, shards, address, handed_over, runtime, _running: running }
-    }
-
-    fn publish(&self, channel: &str, data: impl Into<Bytes>) {
-        let (done, answer) = channel_of_one();
-        self.hub.publish(vec![draft(channel, data.into())], move |result| done.send(result).unwrap()).unwrap();
-        answer.recv().unwrap().unwrap();
-    }
-
-    fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { stream, read: Vec::new() }
-    }
-
-    fn get(&self, target: &str, headers: &str) -> Client {
-        let mut client = self.connect();
-        client.get(target, headers);
-        client
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        if let Some(shards) = self.shards.take() {
-            shards.stop();
-        }
-    }
-}
-
-fn channel_of_one<T>() -> (std::sync::mpsc::Sender<T>, Receiver<T>) {
-    channel()
-}
-
-/// What has come and was not looked at is in `read`.
-struct Client {
-    stream: TcpStream,
-    read: Vec<u8>,
-}
-
-impl Client {
-    fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).unwrap();
-    }
-
-    fn get(&mut self, target: &str, headers: &str) {
-        self.write(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n"));
-    }
-
-    fn post(&mut self, target: &str, body: &str) {
-        self.write(format!("POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
-    }
-
-    /// Reads more; false at the end.
-    fn fill(&mut self) -> bool {
-        let mut buffer = [0; 64 << 10];
-        let count = self.stream.read(&mut buffer).expect("nothing came");
-        self.read.extend_from_slice(&buffer[..count]);
-        count > 0
-    }
-
-    /// Everything up to and with `end`.
-    fn until(&mut self, end: &str) -> String {
-        let mut searched = 0;
-        loop {
-            let found = self.read[searched..].windows(end.len()).position(|window| window == end.as_bytes());
-            if let Some(at) = found {
-                let all: Vec<u8> = self.read.drain(..searched + at + end.len()).collect();
-                return String::from_utf8_lossy(&all).into_owned();
-            }
-            searched = (self.read.len() + 1).saturating_sub(end.len());
-            assert!(self.fill(), "ended before {end:?}: {}", String::from_utf8_lossy(&self.read));
-        }
-    }
-
-    fn read_to_end(&mut self) -> String {
-        while self.fill() {}
-        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
-    }
-
-    /// An answer with a length: its head and its body.
-    fn answer(&mut self) -> (String, String) {
-        let head = self.until("\r\n\r\n");
-        let length = head.to_lowercase();
-        let length =
-            length.split("content-length: ").nth(1).map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
-        while self.read.len() < length {
-            assert!(self.fill());
-        }
-        (head, String::from_utf8(self.read.drain(..length).collect()).unwrap())
-    }
-}
+use crate::house::{Client, House, Setup, UPGRADE};
 
 /// Bodies that come in chunks, without their frames.
 fn unchunked(mut bytes: &str) -> String {
@@ -228,9 +29,7 @@ fn an_event_arrives_by_every_way() {
         let mut sse = house.get("/v1/channels/x", "Accept: text/event-stream\r\n");
         let mut stream = house.get("/v1/channels/x", "Accept: application/x-ndjson\r\n");
         let mut waiting = house.get("/v1/channels/x?wait=20", "");
-        let key = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-        let mut socket = house.get("/v1/channels/x", key);
+        let mut socket = house.get("/v1/channels/x", UPGRADE);
         for client in [&mut sse, &mut stream, &mut socket] {
             client.until("$live");
         }
@@ -277,7 +76,9 @@ fn requests_may_come_in_any_pieces() {
 
 #[test]
 fn what_is_not_plain_goes_over_with_every_byte() {
-    let house = House::new(Limits::default(), 1);
+    let (sender, handed_over) = channel();
+    let hand_over = Arc::new(move |handed| sender.send(handed).unwrap());
+    let house = House::with(Setup { hand_over, ..Setup::default() });
     let foreign = [
         "DELETE /v1/channels/x HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -290,7 +91,7 @@ fn what_is_not_plain_goes_over_with_every_byte() {
         for before in ["", "GET /v1/channels/x HTTP/1.1\r\nHost: h\r\n\r\n"] {
             let mut client = house.connect();
             client.write([before, foreign].concat());
-            let handed = house.handed_over.recv_timeout(Duration::from_secs(20)).expect(foreign);
+            let handed = handed_over.recv_timeout(Duration::from_secs(20)).expect(foreign);
             let mut bytes = handed.bytes;
             // What comes later is still in the socket.
             handed.stream.set_nonblocking(false).unwrap();
@@ -372,15 +173,13 @@ fn of_every_kind(house: &House, count: usize) -> Vec<Opened> {
             client
         }
     };
-    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let kept = || {
         let mut client = house.get("/v1/channels/some:channel", "");
         client.answer();
         client
     };
     let socket = || {
-        let mut client = house.get("/v1/channels/some:channel", upgrade);
+        let mut client = house.get("/v1/channels/some:channel", UPGRADE);
         client.until("$live");
         client
     };

@@ -217,6 +217,8 @@ pub(crate) struct Setup {
     pub(crate) slow: Duration,
     pub(crate) send_buffer_bytes: Option<usize>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What becomes of what shards do not serve.
+    pub(crate) hand_over: Arc<dyn Fn(HandedOver) + Send + Sync>,
 }
 
 impl Default for Setup {
@@ -229,6 +231,7 @@ impl Default for Setup {
             slow: Duration::ZERO,
             send_buffer_bytes: None,
             clock: Arc::new(Fixed),
+            hand_over: Arc::new(drop),
         }
     }
 }
@@ -239,7 +242,7 @@ impl House {
     }
 
     pub(crate) fn with(setup: Setup) -> Self {
-        let Setup { limits, count, rules, instant, slow, send_buffer_bytes, clock } = setup;
+        let Setup { limits, count, rules, instant, slow, send_buffer_bytes, clock, hand_over } = setup;
         let rules = Arc::new(Rules::new(rules, Policy::default()));
         let gate = Arc::new(Gate::default());
         let writes = Arc::new(Gate::default());
@@ -267,7 +270,7 @@ impl House {
             listener,
             count,
             limits,
-            hand_over: Arc::new(|handed: HandedOver| drop(handed)),
+            hand_over,
             runtime: runtime.handle().clone(),
         });
         let shards = Some(shards.unwrap());
@@ -350,6 +353,11 @@ impl Client {
         self.write(format!("GET {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n"));
     }
 
+    pub(crate) fn post(&mut self, target: &str, body: &str) {
+        self.write(format!("POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    }
+
+    /// Reads more; false at the end.
     pub(crate) fn fill(&mut self) -> bool {
         let mut buffer = [0; 64 << 10];
         let count = match self.stream.read(&mut buffer) {
@@ -374,6 +382,12 @@ impl Client {
         true
     }
 
+    pub(crate) fn read_to_end(&mut self) -> String {
+        while self.fill() {}
+        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    /// Everything up to and with `end`.
     pub(crate) fn until(&mut self, end: &str) -> String {
         let mut searched = 0;
         loop {
@@ -387,6 +401,7 @@ impl Client {
         }
     }
 
+    /// An answer with a length: its head and its body.
     pub(crate) fn answer(&mut self) -> (String, String) {
         let head = self.until("\r\n\r\n");
         let length = head.to_lowercase();

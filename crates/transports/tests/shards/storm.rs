@@ -500,6 +500,38 @@ fn reads_data(stage: &Stage, number: u64, seed: u64) {
     }
 }
 
+impl Stage {
+    /// Everybody's part, until all have ended; what each of the clients heard.
+    fn run(&self, seed: u64, clients: u64) -> Vec<Heard> {
+        std::thread::scope(|scope| {
+            let publishers: Vec<_> = CHANNELS
+                .iter()
+                .enumerate()
+                .map(|(index, channel)| scope.spawn(move || self.publisher(channel, seed * 100 + index as u64)))
+                .collect();
+            let clients: Vec<_> = (0..clients).map(|number| scope.spawn(move || client(self, number, seed))).collect();
+            let readers: Vec<_> = (0..6).map(|number| scope.spawn(move || reads_data(self, number, seed))).collect();
+            for publisher in publishers {
+                if publisher.join().is_err() {
+                    self.failures.lock().unwrap().push("a publisher".into());
+                }
+            }
+            self.done.store(true, Ordering::Relaxed);
+            for reader in readers {
+                if reader.join().is_err() {
+                    self.failures.lock().unwrap().push("a reader of data".into());
+                }
+            }
+            clients
+                .into_iter()
+                .filter_map(|client| {
+                    client.join().map_err(|_| self.failures.lock().unwrap().push("a client".into())).ok()
+                })
+                .collect()
+        })
+    }
+}
+
 pub(super) fn storm(seed: u64, seconds: u64, clients: u64) {
     let mut dice = Dice::new(seed);
     let ring_bytes_max = [1, 3_000, 60_000, 8 << 20][dice.below(4) as usize];
@@ -519,6 +551,7 @@ pub(super) fn storm(seed: u64, seconds: u64, clients: u64) {
         slow,
         send_buffer_bytes,
         clock: Arc::new(Real),
+        ..Setup::default()
     });
     let stage = Stage {
         house,
@@ -528,50 +561,18 @@ pub(super) fn storm(seed: u64, seconds: u64, clients: u64) {
         events: AtomicU64::new(0),
         failures: Mutex::default(),
     };
-    let heard: Vec<Heard> = std::thread::scope(|scope| {
-        let publishers: Vec<_> = CHANNELS
-            .iter()
-            .enumerate()
-            .map(|(index, channel)| {
-                let stage = &stage;
-                scope.spawn(move || stage.publisher(channel, seed * 100 + index as u64))
-            })
-            .collect();
-        let clients: Vec<_> = (0..clients)
-            .map(|number| {
-                let stage = &stage;
-                scope.spawn(move || client(stage, number, seed))
-            })
-            .collect();
-        let readers: Vec<_> = (0..6)
-            .map(|number| {
-                let stage = &stage;
-                scope.spawn(move || reads_data(stage, number, seed))
-            })
-            .collect();
-        for publisher in publishers {
-            if publisher.join().is_err() {
-                stage.failures.lock().unwrap().push("a publisher".into());
-            }
-        }
-        stage.done.store(true, Ordering::Relaxed);
-        for reader in readers {
-            if reader.join().is_err() {
-                stage.failures.lock().unwrap().push("a reader of data".into());
-            }
-        }
-        clients
-            .into_iter()
-            .filter_map(|client| client.join().map_err(|_| stage.failures.lock().unwrap().push("a client".into())).ok())
-            .collect()
-    });
+    let heard = stage.run(seed, clients);
     assert!(stage.failures.lock().unwrap().is_empty(), "{what}: {:?}", stage.failures);
     let told = stage.told.lock().unwrap();
     heard.iter().for_each(|heard| heard.is_complete(&told));
     let all: usize = heard.iter().flat_map(|heard| heard.events.values()).map(Vec::len).sum();
     let gaps: usize = heard.iter().flat_map(|heard| heard.gaps.values()).map(Vec::len).sum();
     eprintln!("{what}: {} events, {all} deliveries, {gaps} gaps", stage.events.load(Ordering::Relaxed));
-    let house = &stage.house;
+    nothing_is_left(&stage.house, &what);
+}
+
+/// Whoever has gone has left no connection, socket, reader or unanswered request behind.
+fn nothing_is_left(house: &House, what: &str) {
     house.wait_until("all connections are off the table", |house| house.transports.connections().is_empty());
     house.wait_until("all sockets are closed", |house| house.transports.sockets().open() == 0);
     assert_eq!(house.transports.connections().by_way(), [0; 5]);
