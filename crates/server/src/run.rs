@@ -167,11 +167,11 @@ fn open_embedded(config: &Config, rules: Arc<Rules>, now: Millis) -> Result<Embe
     if let Some(torn) = &opened.torn {
         match &torn.kept {
             None => {
-                info!(bytes = torn.bytes, "the journal ended in a write that was never acknowledged; it was cut off");
+                info!(bytes = torn.bytes, "the log ended in a write that was never acknowledged; it was cut off");
             }
             Some(kept) => {
                 let kept = kept.display();
-                warn!(bytes = torn.bytes, %kept, "the end of the journal could not be read; it was cut off and kept aside");
+                warn!(bytes = torn.bytes, %kept, "the end of the log could not be read; it was cut off and kept aside");
             }
         }
     }

@@ -19,7 +19,7 @@ EXAMPLES:
   bongsu inspect ./bongsu-data --verify         read every event and check it
   bongsu inspect ./bongsu-data --json | jq .bytes
 
-The server that uses the directory has to be stopped. No event is changed; a journal that a crash left torn is mended as the \
+The server that uses the directory has to be stopped. No event is changed; an end that a crash left torn is mended as the \
 server would do at its start. Exit code 1 when --verify finds damage.";
 
 /// What the command takes.
@@ -97,7 +97,7 @@ fn figures(out: &mut impl Write, summary: &Summary) -> std::io::Result<()> {
             Some(kept) => format!("kept in {}", kept.display()),
             None => "nothing of it was acknowledged".to_owned(),
         };
-        let mended = format!("mended     a torn journal: {} cut off, {kept}", about(torn.bytes));
+        let mended = format!("mended     a torn end: {} cut off, {kept}", about(torn.bytes));
         writeln!(out, "{}", styled(WARN, mended))?;
     }
     Ok(())
