@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bongsu_core::cursor::{Cursor, Epoch, Seq};
+use bongsu_core::cursor::Seq;
 use bongsu_core::log::Budget;
 use bongsu_core::read::{From, Way};
 use bongsu_core::subscription::{Begin, Page, ReadError, Subscription};
@@ -298,18 +298,6 @@ impl Group {
     pub fn page_fetched(&self, member: &mut Member, fetched: Fetched, budget: Budget) -> Result<Page, ReadError> {
         let source = fetched.over(&self.rooms);
         self.shared.count_gaps(member.page(&source, budget, self.shared.clock.now()))
-    }
-
-    /// Which log is read.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.shared.log.epoch()
-    }
-
-    /// The newest position that members may see.
-    #[must_use]
-    pub fn head(&self) -> Cursor {
-        Cursor::new(self.shared.log.epoch(), self.shared.head())
     }
 }
 
